@@ -1,0 +1,257 @@
+"""Every setting there is: its default, its check and its help text.
+
+A value comes from the environment, else from ``.env`` in the project's root, else from the default here.
+An empty value means the default.
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from orchestra.base.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER_URL = "https://paper-api.alpaca.markets"
+LIVE_URL = "https://api.alpaca.markets"
+DATA_URL = "https://data.alpaca.markets"
+STREAM_URL = "wss://stream.data.alpaca.markets/v2/{feed}"
+DUMMY_KEY = "simulated"  # alpaca-py refuses to be built with an empty key
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise ValueError("exactly True or False")
+    return text == "True"
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in words:
+            raise ValueError(" or ".join(words))
+        return text
+
+    return check
+
+
+def _number(least: float, *, open_end: bool = False) -> Callable[[str], float]:
+    def check(text: str) -> float:
+        wanted = f"a number {'above' if open_end else 'of at least'} {least:g}"
+        try:
+            value = float(text)
+        except ValueError:
+            raise ValueError(wanted) from None
+        if not math.isfinite(value) or value < least or (open_end and value == least):
+            raise ValueError(wanted)
+        return value
+
+    return check
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise ValueError("a port number from 1 to 65535")
+    return int(text)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError("a UTC stamp like 2024-06-04T14:30:00Z") from None
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ValueError(f"an address starting with {' or '.join(s + '://' for s in schemes)}")
+        return text
+
+    return check
+
+
+def _path(text: str) -> Path:
+    return ROOT / Path(text).expanduser()
+
+
+def _setting(default: str, check: Callable[[str], Any], help: str) -> Any:
+    return field(metadata={"default": default, "check": check, "help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, checked. Field ``api_port`` is the setting ``API_PORT``."""
+
+    alpaca_api_key: str = _setting("", str, "Alpaca key; empty: trade on the simulated exchange")
+    alpaca_secret: str = _setting("", str, "Alpaca secret; goes with the key")
+    alpaca_paper: bool = _setting("True", _boolean, "True: paper money. False: real money")
+    alpaca_feed: str = _setting("iex", _one_of("iex", "sip"), "iex: free plan. sip: paid plan")
+    alpaca_trading_url: str = _setting(
+        "", _url("http", "https"), "Another trading address than Alpaca's, without /v2"
+    )
+    alpaca_data_url: str = _setting(
+        "", _url("http", "https"), "Another data address than Alpaca's, without /v2"
+    )
+    alpaca_stream_url: str = _setting(
+        "", _url("ws", "wss"), "Another stream address than Alpaca's, complete with its path"
+    )
+    system_db: Path | None = _setting("", _path, "The ledger; default system_databse/system.db")
+    stocks_db: Path | None = _setting("", _path, "Market data; default database/stocks.db")
+    algorithms_dir: Path = _setting("algorithms", _path, "Folder with the algorithm files")
+    log_dir: Path = _setting("logs", _path, "Folder for the log files")
+    api_host: str = _setting("127.0.0.1", str, "Address the page is served on")
+    api_port: int = _setting("5000", _port, "Port the page is served on")
+    allocation_rule: str = _setting(
+        "strict",
+        _one_of("strict", "net"),
+        "What a new card may take. strict: cash - all allocations. net: cash - what cards hold back",
+    )
+    order_cushion_bps: float | None = _setting(
+        "", _number(0), "Room a buy leaves for a worse price, in 1/100 %; default 50, simulated 0"
+    )
+    order_open_seconds: float = _setting(
+        "30", _number(0, open_end=True), "How long an order may stay open before it is cancelled"
+    )
+    algorithm_deadline_seconds: float = _setting(
+        "10", _number(0, open_end=True), "How long one run of an algorithm may take"
+    )
+    market_clock_start: datetime | None = _setting(
+        "", _moment, "Accelerated clock: market time at the anchor. Simulated only"
+    )
+    market_clock_speed: float = _setting(
+        "1", _number(0, open_end=True), "Accelerated clock: market seconds per machine second"
+    )
+    market_clock_anchor: float | None = _setting(
+        "", _number(0), "Accelerated clock: unix time at which market time was START"
+    )
+    market_clock_skip_closed: bool = _setting(
+        "False", _boolean, "Accelerated clock: closed hours pass at once"
+    )
+    simulator_host: str = _setting("127.0.0.1", str, "Address of the simulated exchange")
+    simulator_port: int = _setting("5010", _port, "Its REST port")
+    simulator_stream_port: int = _setting("5011", _port, "Its stream port")
+    simulator_bars: Path | None = _setting(
+        "", _path, "Folder of recorded TICKER/YYYY-MM-DD.csv to serve; empty: generated bars"
+    )
+    simulator_db: Path = _setting("var/simulator.db", _path, "Its own account's database")
+    simulator_fill: str = _setting(
+        "close", _one_of("close", "open"), "Fill at the last close, or the running minute's open"
+    )
+    simulator_slippage_bps: float = _setting("0", _number(0), "Its fills are worse by 1/100 %")
+    simulator_seed: int = _setting("2020", int, "Seed of its generated bars")
+
+    @property
+    def simulated_by_default(self) -> bool:
+        """No keys and no address: the terminal brings its own exchange."""
+        return not self.alpaca_api_key and not self.alpaca_trading_url
+
+    @property
+    def trading_url(self) -> str:
+        if self.alpaca_trading_url:
+            return self.alpaca_trading_url
+        if not self.alpaca_api_key:
+            return f"http://{self.simulator_host}:{self.simulator_port}"
+        return PAPER_URL if self.alpaca_paper else LIVE_URL
+
+    @property
+    def data_url(self) -> str:
+        if self.alpaca_data_url:
+            return self.alpaca_data_url
+        if not self.alpaca_api_key:
+            return f"http://{self.simulator_host}:{self.simulator_port}"
+        return DATA_URL
+
+    @property
+    def stream_url(self) -> str:
+        if self.alpaca_stream_url:
+            return self.alpaca_stream_url
+        if not self.alpaca_api_key:
+            return f"ws://{self.simulator_host}:{self.simulator_stream_port}/v2/{self.alpaca_feed}"
+        return STREAM_URL.format(feed=self.alpaca_feed)
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """Key and secret for the exchange; a dummy pair where there are none."""
+        return (self.alpaca_api_key or DUMMY_KEY, self.alpaca_secret or DUMMY_KEY)
+
+    @property
+    def mode(self) -> str:
+        """``simulated``, ``paper`` or ``live``."""
+        if self.trading_url.rstrip("/") not in (PAPER_URL, LIVE_URL):
+            return "simulated"
+        return "paper" if self.alpaca_paper else "live"
+
+    @property
+    def system_db_path(self) -> Path:
+        simulated = self.mode == "simulated"
+        name = "simulated.db" if simulated else "system.db"
+        return self.system_db or ROOT / "system_databse" / name
+
+    @property
+    def stocks_db_path(self) -> Path:
+        simulated = self.mode == "simulated"
+        return self.stocks_db or ROOT / "database" / ("simulated.db" if simulated else "stocks.db")
+
+    @property
+    def cushion_bps(self) -> float:
+        if self.order_cushion_bps is not None:
+            return self.order_cushion_bps
+        return 0.0 if self.mode == "simulated" else 50.0
+
+
+def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settings:
+    """Read and check every setting. Raises SettingsError with one sentence on the first wrong one."""
+    written = {k: v for k, v in dotenv_values(env_file).items() if v} if env_file else {}
+    values: dict[str, Any] = {}
+    for each in fields(Settings):
+        name = each.name.upper()
+        text = environment.get(name, written.get(name) or "").strip()
+        text = text or each.metadata["default"]
+        try:
+            optional = each.metadata["default"] == "" and each.type is not str
+            if not text:
+                values[each.name] = None if optional else ""
+            else:
+                values[each.name] = each.metadata["check"](text)
+        except ValueError as wanted:
+            shown = "a hidden value" if "SECRET" in name or "KEY" in name else repr(text)
+            raise SettingsError(f"Setting {name}: expected {wanted}, found {shown}.") from None
+    settings = Settings(**values)
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if bool(settings.alpaca_api_key) != bool(settings.alpaca_secret):
+        raise SettingsError("ALPACA_API_KEY and ALPACA_SECRET go together: one of them is empty.")
+    address = settings.trading_url.rstrip("/")
+    expected = PAPER_URL if settings.alpaca_paper else LIVE_URL
+    if address in (PAPER_URL, LIVE_URL) and address != expected:
+        raise SettingsError(
+            f"ALPACA_PAPER={settings.alpaca_paper} but ALPACA_TRADING_URL is {address}:"
+            " make them agree."
+        )
+    accelerated = settings.market_clock_speed != 1 or settings.market_clock_start is not None
+    for url in (settings.trading_url, settings.data_url, settings.stream_url):
+        host = urlsplit(url).hostname or ""
+        if accelerated and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
+            raise SettingsError(
+                f"The market clock is accelerated, but {host} runs on real time:"
+                " remove MARKET_CLOCK_START and MARKET_CLOCK_SPEED."
+            )
+    if settings.market_clock_anchor is not None and settings.market_clock_start is None:
+        raise SettingsError("MARKET_CLOCK_ANCHOR needs MARKET_CLOCK_START beside it.")
+
+
+@cache
+def current() -> Settings:
+    """This process's settings, read once."""
+    return load(os.environ, ROOT / ".env")

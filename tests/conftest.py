@@ -1,0 +1,49 @@
+"""Every test gets settings, clock and databases of its own, in a temporary folder."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from orchestra.base import clock, settings, sqlite
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+RECORDED_BARS = SHARED / "data" / "bars"
+
+Configure = Callable[..., None]
+
+
+def forget_settings() -> None:
+    settings.current.cache_clear()
+    clock.reset()
+
+
+@pytest.fixture(autouse=True)
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Isolate the test from the machine's .env; called, it changes settings: configure(API_PORT=1)."""
+    for each in fields(settings.Settings):
+        monkeypatch.setenv(each.name.upper(), "")
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+        forget_settings()
+
+    change(
+        SYSTEM_DB=tmp_path / "system.db",
+        STOCKS_DB=tmp_path / "stocks.db",
+        LOG_DIR=tmp_path / "logs",
+        SIMULATOR_DB=tmp_path / "simulator.db",
+    )
+    yield change
+    sqlite.close_kept()
+    forget_settings()
+
+
+@pytest.fixture
+def recorded_bars() -> Path:
+    """The folder of recorded minutes; the test is skipped where it is absent."""
+    if not RECORDED_BARS.is_dir():
+        pytest.skip("no recorded bars beside the project (shared/data/bars)")
+    return RECORDED_BARS
