@@ -1,0 +1,166 @@
+"""Builds alpaca-py's clients: keys, addresses, timeouts, no blind retries. Nothing else constructs one.
+
+All clients are built with ``raw_data=True``: answers are plain dicts as they came, so an enum value
+that alpaca-py does not know yet cannot raise after the broker has acted.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.data.enums import DataFeed
+from alpaca.data.historical import StockHistoricalDataClient
+from alpaca.data.live import StockDataStream
+from alpaca.trading.client import TradingClient
+from requests.adapters import HTTPAdapter
+
+from orchestra.base import settings
+from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
+from orchestra.exchange.budget import Budget
+
+CONNECT_SECONDS = 3.05
+READ_SECONDS = 10.0
+# The stream's client replaces all its defaults by these. A frozen peer is noticed in about 12 s.
+WEBSOCKET_PARAMETERS = {
+    "ping_interval": 5,
+    "ping_timeout": 5,
+    "close_timeout": 1,
+    "max_queue": 1024,
+}
+
+log = logging.getLogger("autotrader.exchange")
+history_budget = Budget()
+_local = threading.local()
+_orders_forbidden = False
+Client = TypeVar("Client", TradingClient, StockHistoricalDataClient)
+
+
+class _TimeoutAdapter(HTTPAdapter):
+    """Gives every request a timeout, which alpaca-py never does, and notes the rate limit's state."""
+
+    def __init__(self, budget: Budget | None) -> None:
+        self._budget = budget
+        super().__init__()
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        if kwargs.get("timeout") is None:
+            kwargs["timeout"] = (CONNECT_SECONDS, READ_SECONDS)
+        response = super().send(request, *args, **kwargs)
+        if self._budget is not None:
+            self._budget.note(response.headers)
+        return response
+
+
+def forbid_orders() -> None:
+    """Make ``trading_client`` raise in this process: an algorithm's worker places no orders."""
+    global _orders_forbidden
+    _orders_forbidden = True
+
+
+def trading_client() -> TradingClient:
+    """This thread's client for account and orders (a requests session is not thread-safe)."""
+    if _orders_forbidden:
+        raise AutoTraderError(
+            "An algorithm decides; it places no orders itself: return ('buy', shares) instead."
+        )
+    chosen = settings.current()
+    key, secret = chosen.keys
+
+    def build() -> TradingClient:
+        return TradingClient(
+            key, secret, paper=chosen.alpaca_paper, raw_data=True, url_override=chosen.trading_url
+        )
+
+    return _per_thread("trading", chosen.trading_url, key, build, None)
+
+
+def data_client() -> StockHistoricalDataClient:
+    """This thread's client for historical bars. Its answers feed ``history_budget``."""
+    chosen = settings.current()
+    key, secret = chosen.keys
+
+    def build() -> StockHistoricalDataClient:
+        return StockHistoricalDataClient(
+            key, secret, raw_data=True, url_override=chosen.data_url.rstrip("/")
+        )
+
+    return _per_thread("data", chosen.data_url, key, build, history_budget)
+
+
+def bar_stream() -> StockDataStream:
+    """A new, unconnected stream of minute bars; handlers get dicts with a msgpack timestamp."""
+    chosen = settings.current()
+    key, secret = chosen.keys
+    return StockDataStream(
+        key,
+        secret,
+        raw_data=True,
+        feed=DataFeed(chosen.alpaca_feed),
+        websocket_params=dict(WEBSOCKET_PARAMETERS),
+        url_override=chosen.stream_url,
+    )
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn whatever alpaca-py raises for a read-only call into ExchangeUnavailable.
+
+    An APIError keeps its place as ``__cause__`` for callers that know what a status means.
+    """
+    try:
+        yield
+    except APIError as error:
+        raise ExchangeUnavailable(f"The exchange answered {describe(error)}") from error
+    except (requests.RequestException, OSError, TypeError, ValueError) as error:
+        # TypeError and ValueError: an empty or non-JSON 200, or a body of another shape
+        raise ExchangeUnavailable(f"The exchange gave no usable answer: {error}") from error
+
+
+def describe(error: APIError) -> str:
+    """Status and message of an APIError; its own properties raise when the body is not JSON."""
+    try:
+        text = str(error.message)
+    except (ValueError, KeyError, TypeError):
+        text = str(error)[:200]
+    return f"{error.status_code}: {text}"
+
+
+def source_label() -> str:
+    """Name where bars come from: the feed at Alpaca's address, else the exchange's own label.
+
+    An exchange without a ``/_label`` is named by its data address. Raises ExchangeUnavailable.
+    """
+    chosen = settings.current()
+    if (urlsplit(chosen.data_url).hostname or "").endswith("alpaca.markets"):
+        return chosen.alpaca_feed
+    address = chosen.data_url.rstrip("/")
+    with answering(), requests.Session() as session:
+        session.trust_env = not _is_loopback(address)
+        response = session.get(f"{address}/_label", timeout=(CONNECT_SECONDS, READ_SECONDS))
+        if response.status_code == 200:
+            return str(response.json()["label"])
+    return address
+
+
+def _per_thread(
+    kind: str, address: str, key: str, build: Callable[[], Client], budget: Budget | None
+) -> Client:
+    clients: dict[tuple[str, str, str], Client] = _local.__dict__.setdefault("clients", {})
+    wanted = (kind, address, key)
+    if wanted not in clients:
+        client = build()
+        client._retry = 0  # a POST is never repeated blindly; callers retry in the next cycle
+        client._session.mount("http://", _TimeoutAdapter(budget))
+        client._session.mount("https://", _TimeoutAdapter(budget))
+        client._session.trust_env = not _is_loopback(address)  # a proxy cannot reach our loopback
+        clients[wanted] = client
+    return clients[wanted]
+
+
+def _is_loopback(address: str) -> bool:
+    return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
