@@ -1,0 +1,53 @@
+"""What a card is besides running or stopped: paused, frozen, or stopping (its shares are being sold)."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from orchestra.base import clock, sqlite
+from system_databse import system_db_manager
+
+
+@dataclass(frozen=True)
+class CardState:
+    """A card's state and the sentence that says why."""
+
+    state: str
+    reason: str
+    since: str
+
+
+def all_states() -> dict[int, CardState]:
+    """Return the state of every card that has one."""
+    rows = system_db_manager.ledger().execute("SELECT * FROM card_state")
+    return {
+        row["algorithm_id"]: CardState(row["state"], row["reason"], row["since"]) for row in rows
+    }
+
+
+def set_state(algo_id: int, state: str, reason: str) -> None:
+    """Give a card the state paused or frozen."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        _set(connection, algo_id, state, reason)
+
+
+def clear_state(algo_id: int) -> None:
+    """Take a card's state away: it is just running or stopped again."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute("DELETE FROM card_state WHERE algorithm_id = ?", (algo_id,))
+
+
+def stop_and_sell(algo_id: int) -> bool:
+    """Stop a card and ask for its shares to be sold; True if it was still running."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        was_running = system_db_manager.mark_stopped(connection, algo_id)
+        _set(connection, algo_id, "stopping", "Its shares are being sold.")
+    return was_running
+
+
+def _set(connection: sqlite3.Connection, algo_id: int, state: str, reason: str) -> None:
+    connection.execute(
+        "INSERT INTO card_state (algorithm_id, state, reason, since) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT(algorithm_id) DO UPDATE SET state = excluded.state,"
+        " reason = excluded.reason, since = excluded.since",
+        (algo_id, state, reason, clock.stamp()),
+    )

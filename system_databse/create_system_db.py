@@ -1,0 +1,161 @@
+"""Creates system.db and brings an older one up to date: ``python system_databse/create_system_db.py``."""
+
+import secrets
+import sqlite3
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a script: the project's root is not on the path yet
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from orchestra.base import settings, sqlite
+from orchestra.base.errors import SettingsError
+
+ROADMAP_SCHEMA = """
+CREATE TABLE algorithm_instances (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    display_name TEXT NOT NULL,
+    algorithm_type TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    initial_capital REAL NOT NULL CHECK(initial_capital > 0),
+    status TEXT NOT NULL DEFAULT 'running' CHECK(status IN ('running', 'stopped')),
+    created_at TEXT NOT NULL,
+    stopped_at TEXT
+);
+
+CREATE TABLE transactions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    algorithm_id INTEGER NOT NULL,
+    type TEXT NOT NULL CHECK(type IN ('buy', 'sell')),
+    shares INTEGER NOT NULL CHECK(shares > 0),
+    price REAL NOT NULL CHECK(price > 0),
+    timestamp TEXT NOT NULL,
+    FOREIGN KEY (algorithm_id) REFERENCES algorithm_instances(id)
+);
+
+CREATE TABLE system_config (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+);
+
+INSERT INTO system_config (key, value) VALUES ('pin', '2020');
+"""
+
+# Beside the roadmap's three tables. Sums over transactions are answered from the covering index
+# alone; an index on algorithm_id only would make them slower.
+TERMINAL_SCHEMA = """
+CREATE INDEX transactions_sums ON transactions(algorithm_id, type, shares, price);
+CREATE INDEX transactions_history ON transactions(algorithm_id, timestamp);
+
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    client_order_id TEXT NOT NULL UNIQUE,
+    algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
+    minute TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL CHECK(side IN ('buy', 'sell')),
+    shares INTEGER NOT NULL CHECK(shares > 0),
+    state TEXT NOT NULL DEFAULT 'intended' CHECK(state IN ('intended', 'submitted', 'filled',
+        'partly_filled', 'refused', 'expired', 'cancelled', 'lost')),
+    reason TEXT NOT NULL DEFAULT '',
+    created_at TEXT NOT NULL,
+    closed_at TEXT,
+    transaction_id INTEGER UNIQUE REFERENCES transactions(id)
+);
+CREATE INDEX orders_open ON orders(state) WHERE state IN ('intended', 'submitted');
+
+CREATE TABLE decisions (
+    algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
+    minute TEXT NOT NULL,
+    bar TEXT,
+    action TEXT NOT NULL,
+    shares INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    milliseconds REAL NOT NULL,
+    PRIMARY KEY (algorithm_id, minute)
+) WITHOUT ROWID;
+
+CREATE TABLE card_state (
+    algorithm_id INTEGER PRIMARY KEY REFERENCES algorithm_instances(id),
+    state TEXT NOT NULL CHECK(state IN ('paused', 'frozen', 'stopping')),
+    reason TEXT NOT NULL,
+    since TEXT NOT NULL
+);
+
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    timestamp TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    algorithm_id INTEGER,
+    message TEXT NOT NULL
+);
+
+CREATE TABLE heartbeats (
+    part TEXT PRIMARY KEY,
+    status TEXT NOT NULL CHECK(status IN ('ok', 'degraded', 'down')),
+    message TEXT NOT NULL,
+    market_time TEXT NOT NULL,
+    machine_time TEXT NOT NULL
+);
+
+CREATE TABLE access (
+    id INTEGER PRIMARY KEY CHECK(id = 1),
+    failures INTEGER NOT NULL,
+    locked_until REAL NOT NULL
+);
+INSERT INTO access (id, failures, locked_until) VALUES (1, 0, 0);
+
+CREATE TABLE schema_version (version INTEGER NOT NULL);
+INSERT INTO schema_version (version) VALUES (0);
+"""
+
+MIGRATIONS: tuple[str, ...] = (ROADMAP_SCHEMA + TERMINAL_SCHEMA,)
+
+
+def create_database(path: Path | None = None) -> Path:
+    """Create system.db, or bring it to the newest schema; what is in it stays. Returns its path.
+
+    Each migration is one transaction. Raises SettingsError for a database from a newer version.
+    """
+    path = path or settings.current().system_db_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite.connect(path)
+    try:
+        for number in range(_version(connection), len(MIGRATIONS)):
+            _migrate(connection, number)
+        if _version(connection) > len(MIGRATIONS):
+            raise SettingsError(
+                f"{path} was written by a newer version (schema {_version(connection)}, this one"
+                f" knows {len(MIGRATIONS)}): update the program, or name another SYSTEM_DB."
+            )
+    finally:
+        connection.close()
+    return path
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    exists = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'")
+    if exists.fetchone() is None:
+        return 0
+    return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
+
+
+def _migrate(connection: sqlite3.Connection, number: int) -> None:
+    with sqlite.transaction(connection):
+        if _version(connection) != number:  # another process was faster
+            return
+        for statement in MIGRATIONS[number].split(";"):
+            if statement.strip():
+                connection.execute(statement)
+        if number == 0:
+            # Tells this ledger's orders from any other's in the same broker account
+            connection.execute(
+                "INSERT INTO system_config (key, value) VALUES ('ledger', ?)",
+                (secrets.token_hex(4),),
+            )
+        connection.execute("UPDATE schema_version SET version = ?", (number + 1,))
+
+
+if __name__ == "__main__":
+    print(f"{create_database()} is ready.")

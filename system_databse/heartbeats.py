@@ -1,0 +1,59 @@
+"""Signs of life of each part, and events a person should know."""
+
+from dataclasses import dataclass
+
+from orchestra.base import clock, sqlite
+from system_databse import system_db_manager
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A part's last word. ``age`` is in machine seconds, ``market_time`` a stamp."""
+
+    status: str
+    message: str
+    market_time: str
+    age: float
+
+
+def beat(parts: dict[str, tuple[str, str]]) -> None:
+    """Record each part's status (ok, degraded or down) and message, as of now."""
+    market, machine = clock.stamp(), clock.machine_now().isoformat()
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.executemany(
+            "INSERT INTO heartbeats (part, status, message, market_time, machine_time)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT(part) DO UPDATE SET status = excluded.status,"
+            " message = excluded.message, market_time = excluded.market_time,"
+            " machine_time = excluded.machine_time",
+            [(part, status, message, market, machine) for part, (status, message) in parts.items()],
+        )
+
+
+def heartbeats() -> dict[str, Heartbeat]:
+    """Return each part's last heartbeat."""
+    now = clock.machine_now()
+    rows = system_db_manager.ledger().execute("SELECT * FROM heartbeats")
+    return {
+        row["part"]: Heartbeat(
+            row["status"],
+            row["message"],
+            row["market_time"],
+            (now - now.fromisoformat(row["machine_time"])).total_seconds(),
+        )
+        for row in rows
+    }
+
+
+def newest_market_time() -> str | None:
+    """Return the market time of the newest heartbeat: where a simulated terminal goes on."""
+    row = system_db_manager.ledger().execute("SELECT MAX(market_time) FROM heartbeats").fetchone()
+    return None if row[0] is None else str(row[0])
+
+
+def record_event(kind: str, message: str, algo_id: int | None = None) -> None:
+    """Write down something a person should know."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute(
+            "INSERT INTO events (timestamp, kind, algorithm_id, message) VALUES (?, ?, ?, ?)",
+            (clock.stamp(), kind, algo_id, message),
+        )
