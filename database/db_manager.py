@@ -1,0 +1,162 @@
+"""Market data, as everything else sees it: bars in stocks.db, history fetched where it lacks.
+
+Bars are dicts of timestamp, open, high, low, close (dollars) and volume (shares). Stamps are UTC,
+YYYY-MM-DDTHH:MM:SSZ, the start of the bar's minute; ranges include both ends. No function returns a
+bar that has not ended by the market clock. Wrong arguments raise BadInput and change nothing.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from database import bars, checks, gaps, schema, smart_fetch
+from database.bars import Bar
+from database.contents import claim_source, recorded_source
+from database.schema import initialize_database
+from orchestra.base import sqlite
+from orchestra.base.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas
+
+__all__ = [
+    "add_ticker_if_missing",
+    "check_data_exists",
+    "claim_source",
+    "get_bars_frame",
+    "get_data_for_algorithm",
+    "get_historical_data",
+    "get_latest_price",
+    "initialize_database",
+    "insert_historical_data",
+    "insert_minute_bars",
+    "insert_minute_data",
+    "newest_bar",
+    "recorded_source",
+]
+
+
+def add_ticker_if_missing(ticker: str) -> None:
+    """Make a ticker known and give it its columns in the view ``market_data``."""
+    checks.ticker(ticker)
+    connection = schema.stocks()
+    if not schema.knows(connection, ticker):
+        with sqlite.transaction(connection):
+            schema.add_tickers(connection, [ticker])
+
+
+def insert_minute_data(
+    ticker: str,
+    timestamp: str,
+    open: float,
+    high: float,
+    low: float,
+    close: float,
+    volume: float,
+) -> int:
+    """Store one bar, replacing an earlier one of its minute; 0 when outside the regular session."""
+    bar = {
+        "timestamp": checks.minute(timestamp),
+        "open": open,
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": volume,
+    }
+    fault = checks.fault_of(bar)
+    if fault:
+        raise BadInput(fault)
+    return insert_historical_data(ticker, [bar])
+
+
+def insert_historical_data(ticker: str, bars_given: Iterable[Bar]) -> int:
+    """Store many bars of one ticker in one transaction; how many of them lay in a regular session.
+
+    Their own minutes count as answered for; the minutes between them do not.
+    """
+    rows = bars.rows_of(checks.ticker(ticker), bars_given)
+    connection = schema.stocks()
+    with sqlite.transaction(connection):
+        schema.add_tickers(connection, [ticker])
+        stored = bars.store(connection, rows)
+        bars.cover_rows(connection, rows)
+    return stored
+
+
+def insert_minute_bars(bars_by_ticker: Iterable[tuple[str, Bar]]) -> int:
+    """Store the bars of many tickers, as (ticker, bar), in one transaction; how many were stored."""
+    rows = [
+        row for ticker, bar in bars_by_ticker for row in bars.rows_of(checks.ticker(ticker), [bar])
+    ]
+    tickers_of: dict[str, list[str]] = {}
+    for row in rows:
+        tickers_of.setdefault(row[1], []).append(row[0])
+    connection = schema.stocks()
+    new = {row[0] for row in rows if not schema.knows(connection, row[0])}
+    with sqlite.transaction(connection):
+        schema.add_tickers(connection, sorted(new))
+        stored = bars.store(connection, rows)
+        for minute, tickers in sorted(tickers_of.items()):
+            gaps.cover_minute(connection, tickers, minute)
+    return stored
+
+
+def get_historical_data(ticker: str, start: str, end: str) -> list[Bar]:
+    """Return the stored bars within ``start``..``end``, oldest first; nothing is fetched."""
+    first, last = checks.span(start, end)
+    return bars.between(schema.stocks(), checks.ticker(ticker), first, last)
+
+
+def get_latest_price(ticker: str) -> float | None:
+    """Return the close of the newest ended bar in dollars; None where none is stored."""
+    return bars.latest_price(schema.stocks(), checks.ticker(ticker))
+
+
+def newest_bar(ticker: str) -> Bar | None:
+    """Return the newest ended bar that is stored; None where there is none."""
+    found = bars.newest(schema.stocks(), checks.ticker(ticker), 1, bars.newest_visible())
+    return found[0] if found else None
+
+
+def check_data_exists(ticker: str, start: str, end: str) -> list[tuple[str, str]]:
+    """Return the ranges of open minutes within ``start``..``end`` that were never asked for."""
+    wanted = gaps.within(*checks.span(start, end))
+    checks.ticker(ticker)
+    if wanted is None:
+        return []
+    return [gaps.stamps(found) for found in gaps.missing(schema.stocks(), ticker, wanted)]
+
+
+def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) -> list[Bar]:
+    """Return bars for a decision, oldest first, fetching what was never asked for.
+
+    ``last_n_bars`` takes n (default 200) and before_timestamp (default now): only bars that ended by
+    then. ``time_range`` takes start and end. With the exchange out of reach, what is stored.
+    """
+    checks.ticker(ticker)
+    if requirement_type == "last_n_bars":
+        unknown = kwargs.keys() - {"n", "before_timestamp"}
+        if not unknown:
+            return smart_fetch.last_bars(
+                ticker, checks.count(kwargs.get("n", 200)), kwargs.get("before_timestamp")
+            )
+    elif requirement_type == "time_range":
+        unknown = kwargs.keys() ^ {"start", "end"}
+        if not unknown:
+            return smart_fetch.time_range(ticker, *checks.span(kwargs["start"], kwargs["end"]))
+    else:
+        raise BadInput(
+            f"Expected requirement_type 'last_n_bars' or 'time_range', found {requirement_type!r}."
+        )
+    raise BadInput(
+        f"{requirement_type} takes"
+        f" {'n and before_timestamp' if requirement_type == 'last_n_bars' else 'start and end'}:"
+        f" see {', '.join(sorted(unknown))}."
+    )
+
+
+def get_bars_frame(ticker: str, start: str, end: str) -> "pandas.DataFrame":
+    """Return the stored bars within ``start``..``end`` as a DataFrame with a UTC index."""
+    from database import frames  # pandas takes half a second and 80 MB
+
+    first, last = checks.span(start, end)
+    return frames.frame(bars.between_rows(schema.stocks(), checks.ticker(ticker), first, last))

@@ -1,0 +1,162 @@
+"""History over REST: asks the exchange for the minutes that were never asked for, and only for those."""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from alpaca.data.enums import DataFeed
+from alpaca.data.requests import StockBarsRequest
+from alpaca.data.timeframe import TimeFrame
+
+from database import bars, checks, gaps, schema
+from database.bars import Bar, Row
+from database.contents import claim_source
+from orchestra import exchange
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.market_calendar import GRID_MINUTES, nyse
+
+CHUNK_SESSIONS = 20  # so many sessions of one ticker fit on one page of 10,000 bars
+
+log = logging.getLogger("autotrader.database")
+Progress = Callable[[int], None]  # is told how many more open minutes have been answered
+
+_labels: dict[str, str] = {}  # by data address; asked again after the exchange was out of reach
+
+
+class HistoricalFetcher:
+    """Fetches missing history into stocks.db.
+
+    Patient, it waits while the rate limit's reserve is kept for orders; else it raises
+    ExchangeUnavailable. All its functions raise ForeignContents where stocks.db has another source.
+    """
+
+    def __init__(self, patient: bool = False) -> None:
+        self._patient = patient
+
+    def fetch(self, ticker: str, start: str, end: str, progress: Progress | None = None) -> int:
+        """Fetch what is missing within ``start``..``end``; the number of bars stored.
+
+        The end is cut to the last ended minute, the start to 2018-01-02. Each chunk is stored in one
+        transaction with its coverage, so an interrupted fetch goes on where it stopped.
+        """
+        checks.ticker(ticker)
+        wanted = _ended(*checks.span(start, end))
+        if wanted is None:
+            return 0
+        stored = 0
+        lacking = gaps.missing(schema.stocks(), ticker, wanted)
+        for part in gaps.joined(lacking, slack=GRID_MINUTES - 1):
+            for chunk in _chunks(part):
+                stored += self.fetch_range([ticker], chunk)
+                if progress is not None:
+                    progress(chunk[1] - chunk[0] + 1)
+        return stored
+
+    def fetch_many(self, tickers: Iterable[str], start: str, end: str) -> int:
+        """Fetch, in one request, what any of the tickers lacks within ``start``..``end``."""
+        wanted = _ended(*checks.span(start, end))
+        names = [checks.ticker(ticker) for ticker in dict.fromkeys(tickers)]
+        if wanted is None:
+            return 0
+        connection = schema.stocks()
+        lacking = {ticker: gaps.missing(connection, ticker, wanted) for ticker in names}
+        needing = [ticker for ticker in names if lacking[ticker]]
+        if not needing:
+            return 0
+        first = min(lacking[ticker][0][0] for ticker in needing)
+        last = max(lacking[ticker][-1][1] for ticker in needing)
+        return self.fetch_range(needing, (first, last))
+
+    def fetch_range(self, tickers: list[str], wanted: gaps.Range) -> int:
+        """Ask for a range of ended minutes in one request and store the answer with its coverage."""
+        claim_source(_label())
+        self._await_budget()
+        answer = _ask(tickers, wanted)
+        rows_of = {ticker: _rows(ticker, answer.get(ticker) or [], wanted) for ticker in tickers}
+        connection = schema.stocks()
+        stored = 0
+        with sqlite.transaction(connection):
+            schema.add_tickers(connection, tickers)
+            for ticker, rows in rows_of.items():
+                stored += bars.store(connection, rows)
+                _note_answer(ticker, wanted, rows)
+        return stored
+
+    def _await_budget(self) -> None:
+        while (seconds := exchange.history_budget.seconds_to_wait()) > 0:
+            if not self._patient:
+                raise ExchangeUnavailable(
+                    f"The rate limit's last requests are kept for orders for {seconds:.0f} s more."
+                )
+            clock.pause(seconds)
+
+
+def _ended(first: datetime, last: datetime) -> gaps.Range | None:
+    """The open minutes within ``first``..``last`` that have ended."""
+    return gaps.within(first, min(last, bars.newest_visible()))
+
+
+def _chunks(wanted: gaps.Range) -> list[gaps.Range]:
+    size = CHUNK_SESSIONS * GRID_MINUTES
+    low, high = wanted
+    return [(first, min(first + size - 1, high)) for first in range(low, high + 1, size)]
+
+
+def _label() -> str:
+    address = settings.current().data_url
+    if address not in _labels:
+        _labels[address] = exchange.source_label()
+    return _labels[address]
+
+
+def _ask(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
+    """Send one request (alpaca-py pages it) and return raw bars by ticker."""
+    request = StockBarsRequest(
+        symbol_or_symbols=tickers,
+        timeframe=TimeFrame.Minute,
+        start=nyse().minute_at(wanted[0]),
+        end=nyse().minute_at(wanted[1]),
+        feed=DataFeed(settings.current().alpaca_feed),
+    )
+    try:
+        with exchange.answering():
+            return dict(exchange.data_client().get_stock_bars(request))
+    except ExchangeUnavailable:
+        _labels.clear()  # another exchange may stand there when it is back
+        raise
+
+
+def _rows(ticker: str, answer: list[dict[str, Any]], wanted: gaps.Range) -> list[Row]:
+    """The answer's bars of the regular session within ``wanted``; unusable ones are logged and left out."""
+    first, last = gaps.stamps(wanted)
+    usable: list[Bar] = []
+    for raw in answer:
+        try:
+            bar = bars.from_exchange(raw, checks.minute(_stamp(raw["t"])))
+            fault = checks.fault_of(bar)
+        except (KeyError, TypeError, ValueError) as error:
+            bar, fault = {}, f"It is not usable: {error}."
+        if fault:
+            log.warning("A bar of %s from the exchange is left out. %s %r", ticker, fault, raw)
+        elif first <= bar["timestamp"] <= last:
+            usable.append(bar)
+    return bars.rows_of(ticker, usable)
+
+
+def _stamp(text: str) -> str:
+    if len(text) == 20 and text[19] == "Z":
+        return text
+    return clock.stamp(datetime.fromisoformat(text))
+
+
+def _note_answer(ticker: str, wanted: gaps.Range, rows: list[Row]) -> None:
+    """Cover what is settled of an answered range and note the rest as asked for."""
+    connection = schema.stocks()
+    settled = gaps.settled(wanted, max((row[1] for row in rows), default=None))
+    if settled is not None:
+        gaps.cover(connection, ticker, settled)
+    open_from = wanted[0] if settled is None else settled[1] + 1
+    if open_from <= wanted[1]:
+        gaps.note_asked(connection, ticker, (open_from, wanted[1]))

@@ -1,0 +1,177 @@
+"""The shape of stocks.db: its tables, the grid of minutes, and the view with a column group per ticker."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import ForeignContents
+from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
+
+VERSION = "1"
+GRID_ROWS = len(nyse().sessions) * GRID_MINUTES
+VIEW_TICKERS = 399  # 5 columns each and the timestamp: SQLite ends at 2000
+PRICES = ("open", "high", "low", "close", "volume")
+
+# Checks stand in the table, where they cost a bulk load least. NaN arrives as NULL.
+TABLES = """
+CREATE TABLE IF NOT EXISTS contents (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS minutes (timestamp TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (
+    day TEXT PRIMARY KEY, open TEXT NOT NULL, close TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tickers (
+    number INTEGER PRIMARY KEY, ticker TEXT NOT NULL UNIQUE, added_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS bars (
+    ticker TEXT NOT NULL,
+    timestamp TEXT NOT NULL,
+    open REAL NOT NULL,
+    high REAL NOT NULL,
+    low REAL NOT NULL,
+    close REAL NOT NULL,
+    volume INTEGER NOT NULL,
+    PRIMARY KEY (ticker, timestamp),
+    CHECK (low > 0 AND low <= open AND low <= close AND high >= open AND high >= close
+           AND high < 1e15 AND volume >= 0 AND volume < 1e18)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS coverage (
+    ticker TEXT NOT NULL,
+    first TEXT NOT NULL,
+    last TEXT NOT NULL,
+    PRIMARY KEY (ticker, first),
+    CHECK (first <= last)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asked (
+    ticker TEXT PRIMARY KEY, first TEXT NOT NULL, last TEXT NOT NULL, at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS market_data AS SELECT timestamp FROM minutes;
+"""
+
+log = logging.getLogger("autotrader.database")
+
+
+class _Open(threading.local):
+    """What this thread knows of the connection it last used."""
+
+    path: Path | None = None
+    connection: sqlite3.Connection | None = None
+    tickers: frozenset[str] = frozenset()
+
+
+_open = _Open()
+
+
+def stocks() -> sqlite3.Connection:
+    """Return this thread's connection to stocks.db; the first use of a new file makes its tables."""
+    path = settings.current().stocks_db_path
+    if path is not _open.path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _open.path = path
+    connection = sqlite.kept(path, synchronous="NORMAL")
+    if connection is not _open.connection:
+        if not _is_ready(connection):
+            _create(connection)
+        _open.connection, _open.tickers = connection, frozenset()
+    return connection
+
+
+def initialize_database() -> None:
+    """Create stocks.db and fill its grid of minutes for 2018-2030; run again, it only adds what lacks.
+
+    One transaction: interrupted, it leaves the file as it was.
+    """
+    connection = stocks()
+    if connection.execute("SELECT count(*) FROM minutes").fetchone()[0] == GRID_ROWS:
+        return
+    with sqlite.transaction(connection):
+        connection.executemany("INSERT OR IGNORE INTO minutes VALUES (?)", _grid())
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # gives the log's 40 MB back to the card
+
+
+def add_tickers(connection: sqlite3.Connection, tickers: Iterable[str]) -> None:
+    """Make tickers known, with their columns in the view, inside the caller's transaction."""
+    new = [ticker for ticker in dict.fromkeys(tickers) if not knows(connection, ticker)]
+    if not new:
+        return
+    before = connection.execute("SELECT count(*) FROM tickers").fetchone()[0]
+    now = clock.stamp()
+    connection.executemany(
+        "INSERT INTO tickers (ticker, added_at) VALUES (?, ?)", [(ticker, now) for ticker in new]
+    )
+    if before < VIEW_TICKERS:
+        _rebuild_view(connection)
+    if before <= VIEW_TICKERS < before + len(new):
+        log.warning(
+            "The view market_data stays at its first %d tickers, since SQLite ends at 2000 columns."
+            " Bars of further tickers are stored and read as ever.",
+            VIEW_TICKERS,
+        )
+
+
+def knows(connection: sqlite3.Connection, ticker: str) -> bool:
+    """Whether a ticker was added before; remembered, for a ticker is never taken away."""
+    if connection is _open.connection and ticker in _open.tickers:
+        return True
+    row = connection.execute("SELECT 1 FROM tickers WHERE ticker = ?", (ticker,)).fetchone()
+    # What is seen inside a transaction may yet be rolled back
+    if row and connection is _open.connection and not connection.in_transaction:
+        _open.tickers |= {ticker}
+    return row is not None
+
+
+def _is_ready(connection: sqlite3.Connection) -> bool:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'contents'").fetchone():
+        return False
+    row = connection.execute("SELECT value FROM contents WHERE key = 'schema_version'").fetchone()
+    if row and row[0] != VERSION:
+        raise ForeignContents(
+            f"{settings.current().stocks_db_path} has schema version {row[0]}, this program knows"
+            f" version {VERSION}: use the program that wrote it, or move the file away."
+        )
+    return row is not None
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    days = [
+        (session.day.isoformat(), clock.stamp(session.open), clock.stamp(session.close))
+        for session in nyse().sessions
+    ]
+    with sqlite.transaction(connection):
+        for statement in TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.executemany("INSERT OR IGNORE INTO sessions VALUES (?, ?, ?)", days)
+        connection.execute(
+            "INSERT OR IGNORE INTO contents VALUES ('schema_version', ?)", (VERSION,)
+        )
+
+
+def _grid() -> Iterator[tuple[str]]:
+    """Every minute of the grid as a row. A session never crosses midnight UTC."""
+    times: dict[str, list[str]] = {}
+    for session in nyse().sessions:
+        day, opening = clock.stamp(session.open).split("T")
+        if opening not in times:
+            minutes = (session.open + offset * MINUTE for offset in range(GRID_MINUTES))
+            times[opening] = [clock.stamp(minute)[10:] for minute in minutes]
+        for time in times[opening]:
+            yield (day + time,)
+
+
+def _rebuild_view(connection: sqlite3.Connection) -> None:
+    """Give each of the first tickers its five columns, read by primary key: joins end at 64 tables."""
+    tickers = connection.execute(
+        "SELECT ticker FROM tickers ORDER BY number LIMIT ?", (VIEW_TICKERS,)
+    ).fetchall()
+    columns = [
+        f"(SELECT {price} FROM bars WHERE ticker = '{ticker}' AND timestamp = m.timestamp)"
+        f' AS "{ticker}_{price}"'
+        for (ticker,) in tickers
+        for price in PRICES
+    ]
+    connection.execute("DROP VIEW IF EXISTS market_data")
+    connection.execute(
+        f"CREATE VIEW market_data AS SELECT {', '.join(['m.timestamp', *columns])} FROM minutes m"
+    )

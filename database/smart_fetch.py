@@ -1,0 +1,104 @@
+"""Data for a decision: from stocks.db when it is complete, else fetched first, in few requests."""
+
+import logging
+from datetime import datetime
+from sqlite3 import Connection
+
+from database import bars, gaps, schema
+from database.bars import Bar
+from orchestra.base import clock
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents
+from orchestra.base.market_calendar import GRID_MINUTES, floor_minute, nyse
+
+SLOW_SECONDS = 1.0  # machine seconds; an exchange that fails this slowly is left alone for a minute
+MARGIN = 1.3  # how much further back than its density says a thin ticker is looked for
+WIDER = 4  # the least growth of the window looked at
+FAR = 20  # its growth where nothing more was found
+
+log = logging.getLogger("autotrader.database")
+
+
+class _Exchange:
+    """What this process has seen of the exchange: is it in reach, and when did it last hang."""
+
+    reachable = True
+    hung_in: datetime | None = None
+
+
+def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
+    """The ``n`` newest bars that ended by ``before``, reaching back until they are found."""
+    connection = schema.stocks()
+    until = bars.newest_visible(before)
+    found = bars.newest(connection, ticker, n, until)
+    last = nyse().last_minute(until)
+    if last is None or _complete(connection, ticker, n, found, last):
+        return found
+    newest = nyse().minute_number(last)
+    reach, seen = 2 * n, 0
+    while True:
+        oldest = _session_start(max(0, newest - reach + 1))
+        answered = _fetch_missing(ticker, (oldest, newest))
+        found = bars.newest(connection, ticker, n, until)
+        before_this, seen = seen, sum(bar["timestamp"] >= gaps.stamp_of(oldest) for bar in found)
+        if not answered or oldest == 0 or seen == n:
+            return found
+        # A thin ticker: as far as its density says. Nothing new in a wider window: history has ended
+        far = FAR if seen == before_this else int(n / seen * MARGIN)
+        reach = max(WIDER * reach, (newest - oldest + 1) * far)
+
+
+def time_range(ticker: str, first: datetime, last: datetime) -> list[Bar]:
+    """The bars within ``first``..``last`` that may be seen."""
+    wanted = gaps.within(first, min(last, bars.newest_visible()))
+    if wanted is not None:
+        _fetch_missing(ticker, wanted)
+    return bars.between(schema.stocks(), ticker, first, last)
+
+
+def _complete(
+    connection: Connection, ticker: str, n: int, found: list[Bar], last: datetime
+) -> bool:
+    """Whether every minute from the oldest bar found to ``last`` has its answer."""
+    since = gaps.known_since(connection, ticker, clock.stamp(last))
+    if since is None:
+        return False
+    if len(found) == n:
+        return bool(since <= found[0]["timestamp"])
+    return gaps.number_of(since) == 0
+
+
+def _session_start(number: int) -> int:
+    """The first minute of the session that holds this one: whole days are asked for."""
+    session = nyse().session_at(nyse().minute_at(number))
+    return number if session is None else nyse().minute_number(session.open)
+
+
+def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
+    """Ask for what is not known of ``wanted``; False when the exchange gave no answer."""
+    connection = schema.stocks()
+    lacking = gaps.without(
+        gaps.missing(connection, ticker, wanted), gaps.asked_this_minute(connection, ticker)
+    )
+    if not lacking:
+        return True
+    if _Exchange.hung_in == floor_minute(clock.now()):
+        return False
+    from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load
+
+    begun = clock.elapsed()
+    try:
+        for part in gaps.joined(lacking, slack=GRID_MINUTES - 1):
+            HistoricalFetcher().fetch_range([ticker], part)
+    except (ExchangeUnavailable, ForeignContents) as error:
+        if clock.elapsed() - begun > SLOW_SECONDS:
+            _Exchange.hung_in = floor_minute(clock.now())
+        if _Exchange.reachable:
+            log.warning(
+                "History of %s cannot be fetched; the stored bars must do. %s", ticker, error
+            )
+        _Exchange.reachable = False
+        return False
+    if not _Exchange.reachable:
+        log.info("History can be fetched again.")
+    _Exchange.reachable = True
+    return True
