@@ -5,6 +5,7 @@ every process computes alike, so processes with the same settings share one mark
 Machine seconds (``elapsed``) are monotonic and never scaled.
 """
 
+import os
 import threading
 import time
 from bisect import bisect_right
@@ -65,8 +66,8 @@ class AcceleratedClock:
         open_hours_of: MarketCalendar | None = None,
     ) -> None:
         self.speed = speed
-        self._start = start
-        self._anchor = anchor
+        self.start = start
+        self.anchor = anchor
         self._windows: list[tuple[datetime, datetime]] = []
         if open_hours_of is not None:
             self._windows = [
@@ -84,23 +85,23 @@ class AcceleratedClock:
         ]
 
     def now(self) -> datetime:
-        return self._at((time.time() - self._anchor) * self.speed)
+        return self._at((time.time() - self.anchor) * self.speed)
 
     def seconds_until(self, moment: datetime) -> float:
-        return self._position(moment) / self.speed - (time.time() - self._anchor)
+        return self._position(moment) / self.speed - (time.time() - self.anchor)
 
     def _at(self, position: float) -> datetime:
         """Market time after ``position`` market seconds that were not skipped."""
         if not self._windows or position < 0:
-            return self._start + timedelta(seconds=position)
+            return self.start + timedelta(seconds=position)
         index = bisect_right(self._passed, position) - 1
         if index < len(self._windows):
             return self._begins[index] + timedelta(seconds=position - self._passed[index])
         return self._windows[-1][1] + timedelta(seconds=position - self._passed[-1])
 
     def _position(self, moment: datetime) -> float:
-        if not self._windows or moment < self._start:
-            return (moment - self._start).total_seconds()
+        if not self._windows or moment < self.start:
+            return (moment - self.start).total_seconds()
         index = bisect_right(self._begins, moment) - 1
         if index < 0:
             return 0.0
@@ -119,7 +120,7 @@ def _clock() -> RealClock | AcceleratedClock:
     if anchor is None:  # no other process shares this clock
         anchor = time.time()
     return AcceleratedClock(
-        chosen.market_clock_start or datetime.fromtimestamp(anchor, UTC),
+        chosen.market_clock_start or datetime.fromtimestamp(anchor, UTC).replace(microsecond=0),
         chosen.market_clock_speed,
         anchor,
         nyse() if chosen.market_clock_skip_closed else None,
@@ -183,3 +184,11 @@ def wait_until(deadline: datetime, stop: threading.Event, delay: Delay = NO_DELA
 def pause(machine_seconds: float, stop: threading.Event | None = None) -> bool:
     """Wait so many machine seconds; False when ``stop`` was set meanwhile."""
     return not (stop or threading.Event()).wait(machine_seconds)
+
+
+def share_with_children() -> None:
+    """Let processes started from here share this clock, also where no anchor was set."""
+    clock = _clock()
+    if isinstance(clock, AcceleratedClock):
+        os.environ["MARKET_CLOCK_ANCHOR"] = repr(clock.anchor)
+        os.environ["MARKET_CLOCK_START"] = stamp(clock.start)

@@ -116,8 +116,8 @@ def answering() -> Iterator[None]:
         yield
     except APIError as error:
         raise ExchangeUnavailable(f"The exchange answered {describe(error)}") from error
-    except (requests.RequestException, OSError, TypeError, ValueError) as error:
-        # TypeError and ValueError: an empty or non-JSON 200, or a body of another shape
+    except (requests.RequestException, OSError, LookupError, TypeError, ValueError) as error:
+        # The last three: an empty or non-JSON 200, or a body of another shape
         raise ExchangeUnavailable(f"The exchange gave no usable answer: {error}") from error
 
 

@@ -1,0 +1,212 @@
+"""Trading through Alpaca: account, tickers, market orders. Protocol facts: docs.alpaca.markets, Trading API.
+
+Every order carries a client_order_id, is sent once, and is followed to a terminal state. An answer that
+says neither yes nor no raises OrderUnsettled: only asking by client_order_id can tell.
+"""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+import requests
+from alpaca.common.exceptions import APIError
+from alpaca.trading.enums import OrderSide, TimeInForce
+from alpaca.trading.requests import MarketOrderRequest
+
+from orchestra import exchange
+from orchestra.base import clock, settings
+from orchestra.base.errors import ExchangeUnavailable, OrderRefused, OrderUnsettled, PartlyFilled
+from system_databse.system_db_manager import whole_shares
+
+TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
+TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
+# Answers to a POST that mean: the order does not exist. All else leaves it open what happened.
+REFUSALS = frozenset({400, 401, 403, 404, 422})
+FIRST_POLL_SECONDS = 0.02
+LONGEST_POLL_SECONDS = 1.0
+CANCEL_SECONDS = 5.0  # how long a cancelled order is given to become terminal
+
+
+@dataclass(frozen=True)
+class BrokerOrder:
+    """The broker's word on one order; ``filled_price`` in dollars a share, ``filled_at`` aware UTC."""
+
+    id: str
+    client_order_id: str
+    ticker: str
+    side: str
+    shares: int
+    status: str
+    filled_shares: int
+    filled_price: float | None
+    filled_at: datetime | None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+class AlpacaWrapper:
+    """Alpaca's trading API as the terminal uses it; one object may serve many threads."""
+
+    def __init__(self) -> None:
+        chosen = settings.current()
+        exchange.trading_client()
+        print(
+            f"✅ Alpaca client initialized in {chosen.mode.upper()} mode"
+            f" with {chosen.alpaca_feed} feed",
+            flush=True,
+        )
+
+    def validate_ticker(self, symbol: str) -> bool:
+        """Say whether ``symbol`` is an active, tradable stock. Raises ExchangeUnavailable."""
+        # The form is checked first: the client puts the symbol into the path as it is
+        if not isinstance(symbol, str) or not TICKER_FORM.fullmatch(symbol):
+            return False
+        try:
+            with exchange.answering():
+                asset = _mapping(exchange.trading_client().get_asset(symbol))
+        except ExchangeUnavailable as error:
+            if _status(error.__cause__) in (404, 422):
+                return False
+            raise
+        return (
+            asset.get("tradable") is True
+            and asset.get("status") == "active"
+            and asset.get("class") == "us_equity"
+        )
+
+    def get_account_cash(self) -> float:
+        """Return the account's cash in dollars. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            return float(_mapping(exchange.trading_client().get_account())["cash"])
+
+    def get_account_number(self) -> str:
+        """Return the broker's number of the account. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            return str(_mapping(exchange.trading_client().get_account())["account_number"])
+
+    def place_market_buy(self, ticker: str, shares: int) -> float:
+        """Buy at the market and return the average fill price in dollars.
+
+        Raises OrderRefused, PartlyFilled (with what was filled) or OrderUnsettled.
+        """
+        return self._place(ticker, "buy", shares)
+
+    def place_market_sell(self, ticker: str, shares: int) -> float:
+        """Sell at the market and return the average fill price in dollars; raises as a buy does."""
+        return self._place(ticker, "sell", shares)
+
+    def _place(self, ticker: str, side: str, shares: int) -> float:
+        shares = whole_shares(shares)
+        order = self.follow(self.submit(ticker, side, shares, f"apac-manual-{uuid.uuid4().hex}"))
+        if order.filled_shares == 0 or order.filled_price is None:
+            raise OrderRefused(
+                f"The {side} of {shares} {ticker} ended {order.status}, nothing filled"
+            )
+        if order.filled_shares < shares:
+            raise PartlyFilled(order.filled_shares, shares, order.filled_price)
+        return order.filled_price
+
+    def submit(self, ticker: str, side: str, shares: int, client_order_id: str) -> BrokerOrder:
+        """Send one market order for the day, once. Raises OrderRefused or OrderUnsettled."""
+        request = MarketOrderRequest(
+            symbol=ticker,
+            qty=shares,
+            side=OrderSide(side),
+            time_in_force=TimeInForce.DAY,
+            client_order_id=client_order_id,
+        )
+        try:
+            answer = exchange.trading_client().submit_order(request)
+            return _order(answer)
+        except APIError as error:
+            _refused_or_unsettled(error, client_order_id)
+        except (requests.RequestException, OSError, LookupError, TypeError, ValueError) as error:
+            raise OrderUnsettled(client_order_id, error) from error
+
+    def find(self, client_order_id: str) -> BrokerOrder | None:
+        """Ask for an order by our id; None when the broker has none. Raises ExchangeUnavailable."""
+        try:
+            with exchange.answering():
+                return _order(exchange.trading_client().get_order_by_client_id(client_order_id))
+        except ExchangeUnavailable as error:
+            if _status(error.__cause__) == 404:
+                return None
+            raise
+
+    def follow(self, order: BrokerOrder) -> BrokerOrder:
+        """Poll an order to a terminal state; one that stays open too long is cancelled.
+
+        Returns it with what was filled. Raises OrderUnsettled when the broker stops answering.
+        """
+        give_up_at = clock.elapsed() + settings.current().order_open_seconds
+        order = self._poll(order, give_up_at)
+        if not order.is_terminal:
+            self._cancel(order)
+            order = self._poll(order, clock.elapsed() + CANCEL_SECONDS)
+        if not order.is_terminal:
+            raise OrderUnsettled(
+                order.client_order_id, f"still {order.status} after its cancelling"
+            )
+        return order
+
+    def _poll(self, order: BrokerOrder, until: float) -> BrokerOrder:
+        wait = FIRST_POLL_SECONDS
+        while not order.is_terminal and clock.elapsed() < until:
+            clock.pause(min(wait, max(0.0, until - clock.elapsed())))
+            wait = min(wait * 2, LONGEST_POLL_SECONDS)
+            try:
+                with exchange.answering():
+                    order = _order(exchange.trading_client().get_order_by_id(order.id))
+            except ExchangeUnavailable as error:
+                if clock.elapsed() >= until:
+                    raise OrderUnsettled(order.client_order_id, error) from error
+        return order
+
+    def _cancel(self, order: BrokerOrder) -> None:
+        try:
+            with exchange.answering():
+                exchange.trading_client().cancel_order_by_id(order.id)
+        except ExchangeUnavailable as error:
+            # 422: it became terminal meanwhile, which the next poll will show
+            if _status(error.__cause__) != 422:
+                raise OrderUnsettled(order.client_order_id, error) from error
+
+
+def _refused_or_unsettled(error: APIError, client_order_id: str) -> NoReturn:
+    reason = exchange.describe(error)
+    if "client_order_id must be unique" in reason or _status(error) not in REFUSALS:
+        raise OrderUnsettled(client_order_id, reason) from error
+    raise OrderRefused(reason) from error
+
+
+def _status(error: BaseException | None) -> int | None:
+    return error.status_code if isinstance(error, APIError) else None
+
+
+def _mapping(answer: Any) -> Mapping[str, Any]:
+    if not isinstance(answer, Mapping):
+        raise ValueError(f"expected a JSON object, was {type(answer).__name__}")
+    return answer
+
+
+def _order(answer: Any) -> BrokerOrder:
+    """Read an order as the broker sends it: numbers as strings, nanosecond times."""
+    row = _mapping(answer)
+    price = row.get("filled_avg_price")
+    filled_at = row.get("filled_at")
+    return BrokerOrder(
+        id=str(row["id"]),
+        client_order_id=str(row["client_order_id"]),
+        ticker=str(row.get("symbol")),
+        side=str(row.get("side")),
+        shares=int(float(row.get("qty") or 0)),
+        status=str(row["status"]),
+        filled_shares=int(float(row.get("filled_qty") or 0)),
+        filled_price=None if price is None else float(price),
+        filled_at=None if not filled_at else datetime.fromisoformat(filled_at).astimezone(UTC),
+    )

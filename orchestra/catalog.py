@@ -1,0 +1,84 @@
+"""Lists the algorithm files by reading their source; nothing of them is ever run here."""
+
+import ast
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestra.base import settings
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One file: its name as ``algorithm_type``, and why it cannot be used, if so."""
+
+    name: str
+    title: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+_read: dict[Path, tuple[tuple[int, int, int], CatalogEntry]] = {}
+
+
+def catalog() -> list[CatalogEntry]:
+    """Return every algorithm file in order of name; names starting with _ are not algorithms."""
+    folder = settings.current().algorithms_dir
+    files = sorted(folder.glob("*.py")) if folder.is_dir() else []
+    return [_entry(path) for path in files if not path.name.startswith("_")]
+
+
+def find(name: str) -> CatalogEntry | None:
+    """Return the entry of one algorithm."""
+    return next((entry for entry in catalog() if entry.name == name), None)
+
+
+def _entry(path: Path) -> CatalogEntry:
+    found = os.stat(path)
+    file = (found.st_ino, found.st_size, found.st_mtime_ns)
+    known = _read.get(path)
+    if known is None or known[0] != file:
+        known = (file, _parse(path))
+        _read[path] = known
+    return known[1]
+
+
+def _parse(path: Path) -> CatalogEntry:
+    name = path.stem
+    if not name.isidentifier():
+        return CatalogEntry(name, name, error=f"{path.name}: a file's name must be a Python name")
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError) as error:
+        line = getattr(error, "lineno", None)
+        return CatalogEntry(name, name, error=f"line {line}: {getattr(error, 'msg', error)}")
+    algorithm = next(
+        (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Algorithm"), None
+    )
+    if algorithm is None:
+        return CatalogEntry(name, name, error="has no class Algorithm")
+    if not any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in algorithm.body):
+        return CatalogEntry(name, name, error="its class Algorithm has no method run")
+    constants = _constants(algorithm)
+    described = ast.get_docstring(algorithm) or ast.get_docstring(tree) or ""
+    parameters = constants.get("parameters")
+    return CatalogEntry(
+        name,
+        title=str(constants.get("title") or name.replace("_", " ")),
+        description=str(constants.get("description") or described.partition("\n")[0]),
+        parameters=parameters if isinstance(parameters, dict) else {},
+    )
+
+
+def _constants(algorithm: ast.ClassDef) -> dict[str, Any]:
+    """The class's plain assignments of literals."""
+    found = {}
+    for node in algorithm.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue
+    return found

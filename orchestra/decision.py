@@ -1,0 +1,83 @@
+"""From an algorithm's answer to what may be sent: parse it, then hold it against the card's own means.
+
+Pure functions: facts in, decision out.
+"""
+
+import math
+from dataclasses import dataclass
+
+from orchestra.base.errors import AlgorithmFailed, BadInput
+from system_databse.system_db_manager import whole_shares
+
+ACTIONS = ("buy", "sell", "hold")
+FLOAT_NOISE = 1e-6  # dollars; sums of cents in floats are off by less
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an algorithm answered; ``shares`` is 0 for hold."""
+
+    action: str
+    shares: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a card can trade with: its own cash in dollars, its shares, the last price."""
+
+    cash: float
+    shares: int
+    price: float | None
+    cushion_bps: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How many shares may be sent (0: none), and the sentence for the record."""
+
+    shares: int
+    reason: str = ""
+
+
+def parse(answer: object) -> Decision:
+    """Read ``(action, shares)`` or ``(action, shares, reason)``. Raises AlgorithmFailed."""
+    if not isinstance(answer, tuple) or len(answer) not in (2, 3):
+        raise AlgorithmFailed(
+            f"Expected ('buy', shares), ('sell', shares) or ('hold', 0), was {answer!r}"
+        )
+    action, shares = answer[0], answer[1]
+    reason = str(answer[2]) if len(answer) == 3 and answer[2] is not None else ""
+    if action not in ACTIONS:
+        raise AlgorithmFailed(f"Expected the action buy, sell or hold, was {action!r}")
+    if action == "hold":
+        return Decision("hold", 0, reason)
+    try:
+        return Decision(action, whole_shares(shares), reason)
+    except BadInput as error:
+        raise AlgorithmFailed(str(error)) from None
+
+
+def check(decision: Decision, means: Means) -> Checked:
+    """Hold a decision against the card's own cash and shares; say how many shares may be sent."""
+    if decision.action == "hold":
+        return Checked(0)
+    if decision.action == "sell":
+        if decision.shares > means.shares:
+            return Checked(0, f"refused: asked to sell {decision.shares}, holds {means.shares}")
+        return Checked(decision.shares)
+    return _check_buy(decision.shares, means)
+
+
+def _check_buy(shares: int, means: Means) -> Checked:
+    if means.price is None:
+        return Checked(0, "refused: no price yet")
+    if shares * means.price > means.cash + FLOAT_NOISE:
+        return Checked(
+            0, f"refused: {shares} cost {shares * means.price:.2f}, cash is {means.cash:.2f}"
+        )
+    price = means.price * (1 + means.cushion_bps / 10_000)
+    fitting = min(shares, math.floor((means.cash + FLOAT_NOISE) / price))
+    if fitting == shares:
+        return Checked(shares)
+    return Checked(fitting, f"asked {shares}, sent {fitting}: cushion")

@@ -1,0 +1,190 @@
+"""Carries out orders and settles what is open, so that journal and broker agree.
+
+An order's way: written into the journal, sent once, followed to a terminal state, closed together with
+its transaction. Whatever fails in between decides nothing: ``reconcile`` asks the broker by
+client_order_id. That is the first step of every cycle and every start; recovery is the normal path.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_all
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
+from orchestra.base import clock
+from orchestra.base.errors import OrderRefused, OrderUnsettled
+from orchestra.base.market_calendar import MINUTE
+from system_databse import decision_journal, order_journal
+from system_databse.order_journal import JournalledOrder
+
+TICKERS_AT_ONCE = 8
+# A POST can still be under way when the broker does not know it yet; after this long it is not
+LOST_AFTER_SECONDS = 15.0
+CLOSED_AS = {"canceled": "cancelled", "expired": "expired", "rejected": "refused"}
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An order to be sent: checked, not yet in the journal. ``minute`` is the cycle's."""
+
+    algorithm_id: int
+    ticker: str
+    side: str
+    shares: int
+    minute: datetime
+    exit: bool = False
+
+
+class Execution:
+    """Sends orders and follows them, tickers in parallel, without holding up the next minute."""
+
+    def __init__(self, wrapper: AlpacaWrapper) -> None:
+        self._wrapper = wrapper
+        self._pool = ThreadPoolExecutor(TICKERS_AT_ONCE, thread_name_prefix="orders")
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()  # client_order_ids a thread of ours is following
+        self._unknown_since: dict[str, float] = {}
+
+    def close(self) -> None:
+        """Send nothing more; what is under way is left to the next start's reconciliation."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def carry_out(self, intents: Iterable[Intent]) -> list["Future[None]"]:
+        """Journal and send orders: tickers in parallel, on one ticker the first side first."""
+        by_ticker: dict[str, list[Intent]] = {}
+        for intent in intents:
+            by_ticker.setdefault(intent.ticker, []).append(intent)
+        return [self._pool.submit(self._carry_out_ticker, orders) for orders in by_ticker.values()]
+
+    def unsettled_cards(self) -> set[int]:
+        """Return the cards with an order whose end is not recorded: they are not asked."""
+        return {order.algorithm_id for order in order_journal.open_orders()}
+
+    def reconcile(self) -> None:
+        """Settle every open order of the journal by asking the broker. Raises ExchangeUnavailable."""
+        for order in order_journal.open_orders():
+            if self._is_under_way(order):
+                continue
+            found = self._wrapper.find(order.client_order_id)
+            if found is None:
+                self._not_known(order)
+            elif found.is_terminal:
+                self._conclude(order, found)
+            else:
+                self._enter(order)
+                self._pool.submit(self._follow, order, found)
+
+    def _carry_out_ticker(self, intents: list[Intent]) -> None:
+        """Send one side together, then the other: Alpaca refuses opposite orders as a wash trade."""
+        for side in sorted({intent.side for intent in intents}, reverse=True):  # sells bring cash
+            sent: list[tuple[JournalledOrder, BrokerOrder]] = []
+            try:
+                for intent in intents:
+                    if intent.side == side:
+                        self._send(intent, sent)
+            finally:
+                for order, at_broker in sent:
+                    self._follow(order, at_broker)
+
+    def _send(self, intent: Intent, sent: list[tuple[JournalledOrder, BrokerOrder]]) -> None:
+        order = order_journal.intend(
+            intent.algorithm_id,
+            intent.ticker,
+            intent.side,
+            intent.shares,
+            intent.minute,
+            exit=intent.exit,
+        )
+        if order is None:  # this card has had its order of this minute
+            return
+        if clock.now() >= intent.minute + MINUTE:
+            reason = "dropped: the minute was over before the opposite side was done"
+            self._close_unfilled(order, "cancelled", reason)
+            return
+        self._enter(order)
+        try:
+            at_broker = self._wrapper.submit(
+                order.ticker, order.side, order.shares, order.client_order_id
+            )
+        except OrderRefused as error:
+            self._close_unfilled(order, "refused", str(error))
+            self._leave(order)
+        except OrderUnsettled as error:
+            log.warning("%s", error)
+            self._leave(order)
+        except BaseException:
+            self._leave(order)
+            raise
+        else:
+            sent.append((order, at_broker))
+            order_journal.mark_submitted(order.client_order_id)
+
+    def _follow(self, order: JournalledOrder, at_broker: BrokerOrder) -> None:
+        try:
+            self._conclude(order, self._wrapper.follow(at_broker))
+        except OrderUnsettled as error:
+            log.warning("%s", error)
+        except Exception:
+            # Nothing is lost: the order stays open in the journal and is reconciled
+            log.exception("Order %s could not be concluded", order.client_order_id)
+        finally:
+            self._leave(order)
+
+    def _conclude(self, order: JournalledOrder, at_broker: BrokerOrder) -> None:
+        """Close the journal's order as the broker ended it, with what was really filled."""
+        self._unknown_since.pop(order.client_order_id, None)
+        if at_broker.filled_shares == 0 or at_broker.filled_price is None:
+            state = CLOSED_AS.get(at_broker.status, "cancelled")
+            self._close_unfilled(order, state, f"the broker ended it as {at_broker.status}")
+            return
+        recorded = order_journal.close_filled(
+            order.client_order_id,
+            at_broker.filled_shares,
+            at_broker.filled_price,
+            at_broker.filled_at or clock.now(),
+        )
+        if recorded is not None:
+            done = "bought" if order.side == "buy" else "sold"
+            what = f"{done} {at_broker.filled_shares} at {at_broker.filled_price:.2f}"
+            if at_broker.filled_shares < order.shares:
+                what += f" of {order.shares} asked"
+            decision_journal.note_outcome(order.algorithm_id, order.minute, what)
+            log.info("Card %s %s: %s", order.algorithm_id, order.ticker, what)
+
+    def _not_known(self, order: JournalledOrder) -> None:
+        since = self._unknown_since.setdefault(order.client_order_id, clock.elapsed())
+        if clock.elapsed() - since >= LOST_AFTER_SECONDS:
+            self._unknown_since.pop(order.client_order_id)
+            self._close_unfilled(order, "lost", "the broker never had it")
+
+    def _close_unfilled(self, order: JournalledOrder, state: str, reason: str) -> None:
+        order_journal.close_unfilled(order.client_order_id, state, reason)
+        decision_journal.note_outcome(order.algorithm_id, order.minute, f"{state}: {reason}")
+        log.warning("Trade failed for %s: card %s, %s", order.ticker, order.algorithm_id, reason)
+
+    def _enter(self, order: JournalledOrder) -> None:
+        with self._lock:
+            self._under_way.add(order.client_order_id)
+
+    def _leave(self, order: JournalledOrder) -> None:
+        with self._lock:
+            self._under_way.discard(order.client_order_id)
+
+    def _is_under_way(self, order: JournalledOrder) -> bool:
+        with self._lock:
+            return order.client_order_id in self._under_way
+
+
+def wait_for_orders(futures: list["Future[None]"], minute: datetime) -> None:
+    """Wait until the orders are done, at most to the end of their minute."""
+    until = clock.due(minute + MINUTE)
+    done, _ = wait_for_all(futures, timeout=max(0.0, until - clock.elapsed()))
+    for future in done:
+        error = future.exception()
+        if error is not None:
+            log.error("Carrying out orders failed: %s", error, exc_info=error)

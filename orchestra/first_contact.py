@@ -1,0 +1,28 @@
+"""Before the first trade: the ledger belongs to one account, the market data to one source."""
+
+from database import contents
+from orchestra import exchange
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import settings
+from orchestra.base.errors import ForeignContents
+from system_databse import system_db_manager
+
+
+def make_first_contact(wrapper: AlpacaWrapper) -> None:
+    """Hold account and data source against what the databases were begun with.
+
+    New databases take both. Raises ForeignContents, ExchangeUnavailable.
+    """
+    _claim_account(f"{settings.current().mode} account {wrapper.get_account_number()}")
+    contents.claim_source(exchange.source_label())
+
+
+def _claim_account(found: str) -> None:
+    known = system_db_manager.get_config("broker_account")
+    if known is None:
+        system_db_manager.set_config("broker_account", found)
+    elif known != found:
+        raise ForeignContents(
+            f"The ledger {settings.current().system_db_path} belongs to the {known}, but the keys"
+            f" lead to the {found}: use those keys again, or name another SYSTEM_DB."
+        )

@@ -1,0 +1,133 @@
+"""Runs algorithms in warm worker processes, each run with a deadline; a hung worker is replaced."""
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import ModuleType, TracebackType
+
+from orchestra.base import clock, settings
+from orchestra.worker import Result, Task, serve
+
+MOST_WORKERS = 4
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    task: Task | None = None
+    started: float = 0.0
+
+
+class AlgorithmRunner:
+    """A pool of warm workers. Build it before any thread is started: it forks."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        clock.share_with_children()
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["orchestra.worker"])
+        count = workers or min(MOST_WORKERS, os.cpu_count() or 1)
+        self._workers = [self._spawn() for _ in range(count)]
+
+    def __enter__(self) -> "AlgorithmRunner":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, tasks: list[Task]) -> Iterator[Result]:
+        """Run every task and yield each result as it comes; a failure is a result like any other."""
+        waiting = deque(tasks)
+        deadline = settings.current().algorithm_deadline_seconds
+        while waiting or any(worker.task for worker in self._workers):
+            for index, worker in enumerate(self._workers):
+                if waiting and worker.task is None:
+                    self._start(index, waiting.popleft())
+            yield from self._collect(deadline)
+
+    def close(self) -> None:
+        """End the workers."""
+        for worker in self._workers:
+            worker.connection.close()
+            worker.process.kill()
+            worker.process.join()
+
+    def _start(self, index: int, task: Task) -> None:
+        worker = self._workers[index]
+        try:
+            worker.connection.send(task)
+        except OSError:  # it died while idle
+            worker = self._replace(index)
+            worker.connection.send(task)
+        worker.task, worker.started = task, clock.elapsed()
+
+    def _collect(self, deadline: float) -> Iterator[Result]:
+        """Wait until a busy worker answers, dies or passes its deadline."""
+        busy = [(index, worker) for index, worker in enumerate(self._workers) if worker.task]
+        next_deadline = min(worker.started + deadline for _, worker in busy)
+        timeout = max(0.0, next_deadline - clock.elapsed())
+        ready = wait([worker.connection for _, worker in busy], timeout)
+        for index, worker in busy:
+            if worker.connection in ready:
+                yield self._receive(index)
+            elif clock.elapsed() >= worker.started + deadline:
+                yield self._give_up(index, f"It took longer than {deadline:g} s and was ended")
+
+    def _receive(self, index: int) -> Result:
+        worker = self._workers[index]
+        try:
+            result: Result = worker.connection.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            return self._give_up(index, f"Its process died (exit code {worker.process.exitcode})")
+        worker.task = None
+        return result
+
+    def _give_up(self, index: int, failure: str) -> Result:
+        worker = self._workers[index]
+        assert worker.task is not None
+        milliseconds = (clock.elapsed() - worker.started) * 1000
+        result = Result(worker.task.algorithm_id, None, failure, milliseconds)
+        self._replace(index)
+        return result
+
+    def _replace(self, index: int) -> _Worker:
+        old = self._workers[index]
+        old.connection.close()
+        old.process.kill()
+        old.process.join()
+        self._workers[index] = self._spawn()
+        return self._workers[index]
+
+    def _spawn(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        with _without_main_module():
+            process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+
+@contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Keep multiprocessing from running the program's main file again in the child."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

@@ -1,0 +1,197 @@
+"""The orchestrator's loop: when a cycle runs, and what is done while the market is closed."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+
+from database import db_manager
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import clock, logs, settings, systemd
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute, nyse
+from orchestra.base.single import only_one
+from orchestra.cycle import Cycle, journal_skipped
+from orchestra.execution import Execution
+from orchestra.first_contact import make_first_contact
+from orchestra.live_lock import refuse_unarmed_live
+from orchestra.runner import AlgorithmRunner
+from orchestra.websocket_manager import WebSocketManager
+from system_databse import create_system_db, heartbeats, system_db_manager
+
+CLOSED_SLEEP = timedelta(minutes=15)
+RETRY_SECONDS = 5.0
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+def is_market_open(moment: datetime | None = None) -> bool:
+    """Say whether the NYSE is open at ``moment`` (aware UTC; default: now)."""
+    return nyse().is_open(moment or clock.now())
+
+
+def run_orchestrator(stop: threading.Event | None = None) -> None:
+    """Run every card's algorithm each open minute until ``stop`` is set.
+
+    Raises SettingsError, AlreadyRunning or ForeignContents where it must not start.
+    """
+    stop = stop or threading.Event()
+    logs.start_logging("orchestrator", settings.current().log_dir)
+    refuse_unarmed_live()
+    create_system_db.create_database()
+    with only_one("orchestrator", settings.current().system_db_path):
+        db_manager.initialize_database()
+        with _trader() as trader:
+            trader.run(stop)
+
+
+def run_all_algorithms() -> None:
+    """Ask every running card once, for the minute that is running, and carry out what they decide."""
+    with _trader() as trader:
+        trader.run_minute(floor_minute(clock.now()))
+
+
+@contextmanager
+def _trader() -> Iterator["_Trader"]:
+    """Start what trading needs, workers before any thread; stop it in reverse."""
+    with ExitStack() as started:
+        runner = started.enter_context(AlgorithmRunner())
+        wrapper = AlpacaWrapper()
+        execution = Execution(wrapper)
+        started.callback(execution.close)
+        websocket_manager = WebSocketManager()
+        started.callback(websocket_manager.stop)
+        calendar = nyse()
+        cycle = Cycle(execution, runner, websocket_manager, calendar)
+        yield _Trader(wrapper, cycle, websocket_manager, calendar)
+
+
+class _Trader:
+    """Decides when; what is done in a minute is the cycle's."""
+
+    def __init__(
+        self,
+        wrapper: AlpacaWrapper,
+        cycle: Cycle,
+        websocket_manager: WebSocketManager,
+        calendar: MarketCalendar,
+    ) -> None:
+        self._wrapper = wrapper
+        self._cycle = cycle
+        self._websockets = websocket_manager
+        self._calendar = calendar
+        self._last_minute: datetime | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        if not self._reach_exchange(stop):
+            return
+        self._note_downtime()
+        systemd.notify("READY=1")
+        while not stop.is_set():
+            now = clock.now()
+            if self._calendar.is_open(now):
+                minute = floor_minute(now)
+                if minute != self._last_minute:
+                    self.run_minute(minute)
+                self._sleep_to_next_minute(stop)
+            else:
+                self._last_minute = None
+                self._sleep_while_closed(stop)
+        systemd.notify("STOPPING=1")
+
+    def run_minute(self, minute: datetime) -> None:
+        late = (clock.elapsed() - clock.due(minute, clock.WAKE_UP)) * 1000
+        log.info("Orchestrator cycle started at %s (%.1f ms after its time)", clock.now(), late)
+        self._note_skipped(minute)
+        self._last_minute = minute
+        try:
+            self._cycle.run(minute)
+        except Exception:
+            # A cycle that failed is on record; the next one starts with reconciliation
+            log.exception("The cycle of %s failed", clock.stamp(minute))
+            heartbeats.beat({"orchestrator": ("degraded", "The last cycle failed: see the log.")})
+            return
+        self._beat(f"Cycle of {clock.stamp(minute)} done.")
+
+    def _reach_exchange(self, stop: threading.Event) -> bool:
+        while not stop.is_set():
+            try:
+                make_first_contact(self._wrapper)
+                return True
+            except ExchangeUnavailable as error:
+                log.warning("The exchange cannot be reached, trading waits: %s", error)
+                message = f"Waiting for the exchange: {error}"
+                heartbeats.beat(
+                    {"orchestrator": ("degraded", message), "broker": ("down", message)}
+                )
+                clock.pause(RETRY_SECONDS, stop)
+        return False
+
+    def _sleep_to_next_minute(self, stop: threading.Event) -> None:
+        next_minute = floor_minute(clock.now()) + MINUTE
+        if self._last_minute is not None:
+            next_minute = max(next_minute, self._last_minute + MINUTE)
+        seconds = clock.due(next_minute, clock.WAKE_UP) - clock.elapsed()
+        log.info(
+            "Sleeping for %.2f seconds until %s",
+            max(0.0, seconds),
+            next_minute + timedelta(seconds=clock.WAKE_UP.market_seconds),
+        )
+        clock.wait_until(next_minute, stop, clock.WAKE_UP)
+
+    def _sleep_while_closed(self, stop: threading.Event) -> None:
+        """Sleep until the earlier of 15 minutes and the next open, with signs of life between."""
+        now = clock.now()
+        until, delay = now + CLOSED_SLEEP, clock.NO_DELAY
+        next_open = self._calendar.next_open(now)
+        if next_open is not None and next_open <= until:
+            until, delay = next_open, clock.WAKE_UP
+        minutes = (until - now).total_seconds() / 60
+        log.info("Market is closed. Sleeping for %s minutes.", f"{minutes:.1f}".removesuffix(".0"))
+        while not stop.is_set() and clock.due(until, delay) > clock.elapsed():
+            self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
+            self._beat("The market is closed.")
+            nap_ends = clock.elapsed() + clock.LONGEST_NAP_SECONDS
+            clock.pause(max(0.0, min(clock.due(until, delay), nap_ends) - clock.elapsed()), stop)
+
+    def _beat(self, message: str) -> None:
+        stream = self._websockets.streamer.status()
+        heartbeats.beat(
+            {
+                "orchestrator": ("ok", message),
+                "broker": ("ok", ""),
+                "stream": ("ok" if stream.healthy else "degraded", stream.message),
+            }
+        )
+        systemd.notify("WATCHDOG=1")
+
+    def _note_skipped(self, minute: datetime) -> None:
+        """Put minutes on record that passed while an earlier cycle was still at work."""
+        if self._last_minute is None:
+            return
+        skipped = []
+        missed = self._last_minute + MINUTE
+        while missed < minute:
+            skipped.append(missed)
+            missed += MINUTE
+        if skipped:
+            log.warning("%d minutes were skipped before %s", len(skipped), clock.stamp(minute))
+            cards = system_db_manager.get_all_algorithms("running")
+            journal_skipped(cards, skipped, "skipped: the cycle before took too long")
+
+    def _note_downtime(self) -> None:
+        """Put on record how many open minutes passed while no orchestrator was running."""
+        before = heartbeats.newest_market_time()
+        cards = system_db_manager.get_all_algorithms("running")
+        if before is None or not cards:
+            return
+        first, last = clock.parse(before) + MINUTE, clock.now() - MINUTE
+        missed = self._calendar.open_minutes(first, last) if first <= last else 0
+        if missed:
+            heartbeats.record_event(
+                "downtime",
+                f"{missed} open minutes passed between {before} and {clock.stamp()} without an"
+                " orchestrator: no card was asked in them.",
+            )
+            log.warning("%d open minutes passed without an orchestrator", missed)
