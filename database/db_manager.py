@@ -111,9 +111,10 @@ def get_latest_price(ticker: str) -> float | None:
     return bars.latest_price(schema.stocks(), checks.ticker(ticker))
 
 
-def newest_bar(ticker: str) -> Bar | None:
-    """Return the newest ended bar that is stored; None where there is none."""
-    found = bars.newest(schema.stocks(), checks.ticker(ticker), 1, bars.newest_visible())
+def newest_bar(ticker: str, before_timestamp: object = None) -> Bar | None:
+    """Return the newest stored bar that ended by ``before_timestamp`` (default now), None without."""
+    until = bars.newest_visible(before_timestamp)
+    found = bars.newest(schema.stocks(), checks.ticker(ticker), 1, until)
     return found[0] if found else None
 
 
