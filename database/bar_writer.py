@@ -1,0 +1,105 @@
+"""One thread that stores streamed bars: all that have arrived in one transaction, then the next."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterable
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from database import bars, checks, db_manager
+from database.bars import Bar
+from orchestra.base import clock, sqlite
+from orchestra.base.errors import BadInput
+
+KEPT_MINUTES = 8  # how many minutes' arrivals are remembered for those who wait
+STOP_SECONDS = 5.0  # machine seconds for what is queued to be stored
+
+log = logging.getLogger("autotrader.websocket")
+
+
+class BarWriter:
+    """Takes raw bars from the stream's thread and stores them from its own."""
+
+    def __init__(self) -> None:
+        self.received = 0  # bars taken in, good or bad
+        self.newest: str | None = None  # the newest minute stored
+        self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._stored = threading.Condition()
+        self._arrivals: dict[str, set[str]] = {}  # tickers by minute
+        self._thread: threading.Thread | None = None
+
+    def put(self, raw: dict[str, Any]) -> None:
+        """Take one raw bar; never blocks and never raises."""
+        self.received += 1
+        self._queue.put(raw)
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="bar-writer", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Store what is queued and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join(STOP_SECONDS)
+
+    def wait_for(self, tickers: Iterable[str], stamp: str, until: float) -> set[str]:
+        """Wait until ``clock.elapsed()`` is ``until`` for that minute's bars; the tickers missing."""
+        wanted = set(tickers)
+        with self._stored:
+            while missing := wanted - self._arrivals.get(stamp, set()):
+                left = until - clock.elapsed()
+                if left <= 0:
+                    break
+                self._stored.wait(left)
+        return missing
+
+    def _work(self) -> None:
+        going_on = True
+        while going_on:
+            batch = [self._queue.get()]
+            while True:
+                try:
+                    batch.append(self._queue.get_nowait())
+                except Empty:
+                    break
+            going_on = None not in batch
+            self._store([raw for raw in batch if raw is not None])
+        sqlite.close_kept()
+
+    def _store(self, batch: list[dict[str, Any]]) -> None:
+        usable = [pair for pair in map(_pair, batch) if pair is not None]
+        if not usable:
+            return
+        try:
+            db_manager.insert_minute_bars(usable)
+        except (sqlite3.Error, OSError) as error:
+            # Not lost: their minutes stay uncovered, so they are asked for over REST
+            log.error("%d streamed bars could not be stored: %s", len(usable), error)
+            return
+        with self._stored:
+            for ticker, bar in usable:
+                self._arrivals.setdefault(bar["timestamp"], set()).add(ticker)
+                self.newest = max(self.newest or "", bar["timestamp"])
+            for stamp in sorted(self._arrivals)[:-KEPT_MINUTES]:
+                del self._arrivals[stamp]
+            self._stored.notify_all()
+
+
+def _pair(raw: dict[str, Any]) -> tuple[str, Bar] | None:
+    """Ticker and bar from the stream's message; None, with a log line, when it is no usable bar."""
+    try:
+        began: datetime = raw["t"].to_datetime()
+        bar = bars.from_exchange(raw, checks.minute(clock.stamp(began)))
+        fault = checks.fault_of(bar)
+        if fault:
+            raise BadInput(fault)
+        return checks.ticker(raw["S"]), bar
+    except (BadInput, KeyError, AttributeError, TypeError) as error:
+        log.warning("A streamed bar is left out: %s %r", error, raw)
+        return None
