@@ -46,6 +46,7 @@ INSERT INTO system_config (key, value) VALUES ('pin', '2020');
 TERMINAL_SCHEMA = """
 CREATE INDEX transactions_sums ON transactions(algorithm_id, type, shares, price);
 CREATE INDEX transactions_history ON transactions(algorithm_id, timestamp);
+CREATE INDEX transactions_time ON transactions(timestamp);
 
 CREATE TABLE orders (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -169,6 +169,30 @@ def get_transactions(algo_id: int) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+def get_transactions_since(timestamp: str) -> list[dict[str, Any]]:
+    """Return every card's transactions at or after a stamp, oldest first."""
+    rows = ledger().execute(
+        "SELECT * FROM transactions WHERE timestamp >= ? ORDER BY timestamp, id", (timestamp,)
+    )
+    return [dict(row) for row in rows]
+
+
+def get_transactions_page(
+    algo_id: int, before_id: int | None, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return a page of a card's transactions, newest first by id, and the next page's cursor."""
+    rows = (
+        ledger()
+        .execute(
+            "SELECT * FROM transactions WHERE algorithm_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            (algo_id, before_id or 2**62, limit + 1),
+        )
+        .fetchall()
+    )
+    page = [dict(row) for row in rows[:limit]]
+    return page, page[-1]["id"] if len(rows) > limit else None
+
+
 def generate_display_name(ticker: str, algo_type: str) -> str:
     """Name a new card, for example NVDA_sma_crossover_20240604_143022 (UTC)."""
     return f"{ticker}_{algo_type}_{clock.now():%Y%m%d_%H%M%S}"

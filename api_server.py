@@ -1,0 +1,5 @@
+"""Starts the HTTP server: ``.venv/bin/gunicorn -c gunicorn.conf.py api_server:app``."""
+
+from orchestra.web.app import create_app
+
+app = create_app()

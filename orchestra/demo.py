@@ -1,0 +1,41 @@
+"""The terminal without keys: its clock, and the cards it begins with."""
+
+from orchestra.base import clock
+from orchestra.base.settings import Settings
+from system_databse import heartbeats, system_db_manager
+
+DEMO_START = "2024-06-03T13:29:00Z"  # a Monday, one minute before the open
+DEMO_SPEED = "60"  # one market minute a second
+DEMO_CARDS = (("NVDA", 10_000), ("AAPL", 10_000), ("SPY", 15_000))
+DEMO_ALGORITHM = "sma_crossover"
+
+
+def clock_settings(chosen: Settings) -> dict[str, str]:
+    """Return the clock settings all processes share: a simulated terminal goes on where it stopped.
+
+    Empty on the real clock, and where an anchor is set: then the clock is somebody else's to set.
+    """
+    start, speed = chosen.market_clock_start, f"{chosen.market_clock_speed:g}"
+    skip_closed = chosen.market_clock_skip_closed
+    if start is None and chosen.market_clock_speed == 1:
+        if not chosen.simulated_by_default:
+            return {}
+        start, speed, skip_closed = clock.parse(DEMO_START), DEMO_SPEED, True
+    if chosen.market_clock_anchor is not None:
+        return {}
+    begin = clock.stamp(start or clock.machine_now())
+    stopped_at = heartbeats.newest_market_time() or begin
+    return {
+        "MARKET_CLOCK_START": max(begin, stopped_at),
+        "MARKET_CLOCK_SPEED": speed,
+        "MARKET_CLOCK_SKIP_CLOSED": str(skip_closed),
+        "MARKET_CLOCK_ANCHOR": repr(clock.machine_now().timestamp()),
+    }
+
+
+def add_cards_to_new_ledger() -> None:
+    """Give a simulated ledger that never had a card three to look at."""
+    if system_db_manager.get_all_algorithms():
+        return
+    for ticker, capital in DEMO_CARDS:
+        system_db_manager.create_algorithm(ticker, DEMO_ALGORITHM, capital)

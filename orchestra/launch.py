@@ -1,0 +1,196 @@
+"""Runs the whole terminal for ``start_pi.sh``: starts each process, watches them, stops them in order."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from orchestra import browser, demo
+from orchestra.base import clock, settings
+from orchestra.base.errors import AutoTraderError, SettingsError
+from orchestra.base.settings import ROOT, Settings
+from orchestra.live_lock import refuse_unarmed_live
+
+START_SECONDS = 60.0  # a Pi on an old card is slow
+STOP_SECONDS = 15.0
+RESTART_SECONDS = 2.0
+POLL_SECONDS = 0.1
+
+
+@dataclass
+class Part:
+    """One process of the terminal, and the address that answers once it is up."""
+
+    name: str
+    command: list[str]
+    ready_url: str
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+
+def launch(*, open_browser: bool, setup_only: bool) -> None:
+    """Run the terminal until SIGINT or SIGTERM. Raises AutoTraderError with the sentence to show."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    chosen = settings.current()
+    refuse_unarmed_live()
+    address = f"http://{chosen.api_host}:{chosen.api_port}"
+    if not setup_only and _answers(f"{address}/healthz"):
+        print(f"AutoTrader is running already: {address}/", flush=True)
+        if open_browser:
+            browser.open_page(f"{address}/")
+        return
+    _create_databases()
+    if setup_only:
+        print("AutoTrader is set up. Start it with ./start_pi.sh")
+        return
+    _refuse_busy_ports(chosen)
+    terminal = _Terminal(chosen, address)
+    try:
+        terminal.start(stop)
+        if not stop.is_set():
+            print(f"AutoTrader is running ({chosen.mode.upper()}): {address}/", flush=True)
+            if open_browser:
+                browser.open_page(f"{address}/")
+        terminal.watch(stop)
+    finally:
+        terminal.stop()
+
+
+class _Terminal:
+    def __init__(self, chosen: Settings, address: str) -> None:
+        self._log_dir = chosen.log_dir
+        self._simulated = chosen.simulated_by_default
+        self._environment = {**os.environ, **demo.clock_settings(chosen)}
+        python = sys.executable
+        self._parts: list[Part] = []
+        if self._simulated:
+            self._parts.append(
+                Part(
+                    "simulator",
+                    [python, "-m", "orchestra", "simulate"],
+                    f"{chosen.trading_url}/_label",
+                )
+            )
+        gunicorn = [python, "-m", "gunicorn", "-c", "gunicorn.conf.py", "api_server:app"]
+        self._parts += [
+            Part("api", gunicorn, f"{address}/healthz"),
+            Part("orchestrator", [python, "orchestrator.py"], f"{address}/api/health"),
+        ]
+
+    def start(self, stop: threading.Event) -> None:
+        self._log_dir.mkdir(parents=True, exist_ok=True)
+        if self._simulated:
+            demo.add_cards_to_new_ledger()
+        for part in self._parts:
+            self._spawn(part)
+            self._await(part, stop)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Start again whatever ends by itself, until ``stop`` is set."""
+        while clock.pause(POLL_SECONDS, stop):
+            for part in self._parts:
+                if part.process is not None and part.process.poll() is not None:
+                    print(f"The {part.name} ended ({self._last_words(part)}); starting it again.")
+                    clock.pause(RESTART_SECONDS, stop)
+                    if not stop.is_set():
+                        self._spawn(part)
+
+    def stop(self) -> None:
+        for part in reversed(self._parts):
+            if part.process is None:
+                continue
+            part.process.terminate()
+            try:
+                part.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                part.process.kill()
+                part.process.wait()
+
+    def _spawn(self, part: Part) -> None:
+        with self._errors_of(part).open("wb") as errors:
+            part.process = subprocess.Popen(
+                part.command,
+                cwd=ROOT,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # each part logs into its own file
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is ours to pass on, in order
+            )
+
+    def _await(self, part: Part, stop: threading.Event) -> None:
+        give_up_at = clock.elapsed() + START_SECONDS
+        while clock.pause(POLL_SECONDS, stop):
+            if part.process is not None and part.process.poll() is not None:
+                raise AutoTraderError(f"The {part.name} did not start: {self._last_words(part)}")
+            if _is_ready(part):
+                return
+            if clock.elapsed() > give_up_at:
+                raise AutoTraderError(
+                    f"The {part.name} was not ready within {START_SECONDS:.0f} s:"
+                    f" see {self._log_dir / part.name}.log"
+                )
+
+    def _errors_of(self, part: Part) -> Path:
+        return self._log_dir / f"{part.name}.stderr"
+
+    def _last_words(self, part: Part) -> str:
+        lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _is_ready(part: Part) -> bool:
+    if part.name != "orchestrator":
+        return _answers(part.ready_url)
+    try:
+        found = requests.get(part.ready_url, timeout=2).json()["parts"]["orchestrator"]
+    except (requests.RequestException, ValueError, KeyError):
+        return False
+    # A sign of life from before this start is no sign of this one's life
+    return found["status"] == "ok" and part.process is not None and _is_fresh(found["age"])
+
+
+def _is_fresh(age: float) -> bool:
+    return age < 5.0
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def _create_databases() -> None:
+    from database import db_manager
+    from system_databse import create_system_db
+
+    create_system_db.create_database()
+    db_manager.initialize_database()
+
+
+def _refuse_busy_ports(chosen: Settings) -> None:
+    wanted = [("API_PORT", chosen.api_host, chosen.api_port)]
+    if chosen.simulated_by_default:
+        host = chosen.simulator_host
+        wanted += [
+            ("SIMULATOR_PORT", host, chosen.simulator_port),
+            ("SIMULATOR_STREAM_PORT", host, chosen.simulator_stream_port),
+        ]
+    for name, host, port in wanted:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise SettingsError(
+                    f"Port {port} on {host} is not free ({error.strerror}): stop what uses it,"
+                    f" or set {name} in .env to another."
+                ) from None

@@ -1,0 +1,91 @@
+"""Builds the Flask application: configuration, the page's files, headers, and one handler for errors."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from orchestra.base import logs, settings
+from orchestra.base.errors import BadInput, ExchangeUnavailable, NotFound
+from orchestra.live_lock import refuse_unarmed_live
+from orchestra.web import routes, security
+from orchestra.web.security import ApiError
+from system_databse import create_system_db
+
+LARGEST_BODY = 16 * 1024
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+        " connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+log = logging.getLogger("autotrader.api")
+
+
+def create_app() -> Flask:
+    """Build the application on the current settings. Raises SettingsError where it must not start."""
+    chosen = settings.current()
+    logs.start_logging("api", chosen.log_dir)
+    refuse_unarmed_live()
+    create_system_db.create_database()
+    app = Flask("autotrader", static_folder=str(settings.ROOT / "frontend"), static_url_path="")
+    app.config.update(
+        MAX_CONTENT_LENGTH=LARGEST_BODY,
+        TRUSTED_HOSTS=sorted({"127.0.0.1", "localhost", chosen.api_host}),
+        SEND_FILE_MAX_AGE_DEFAULT=0,
+    )
+    app.before_request(security.check_request)
+    app.register_blueprint(routes.blueprint)
+    app.add_url_rule("/", "page", lambda: app.send_static_file("index.html"))
+    app.add_url_rule("/healthz", "healthz", _healthz)
+    app.after_request(_finish)
+    app.register_error_handler(Exception, _answer_error)
+    return app
+
+
+def _healthz() -> Response:
+    return Response("ok", mimetype="text/plain")
+
+
+def _finish(response: Response) -> Response:
+    response.headers.update(SECURITY_HEADERS)
+    if request.path.startswith("/api/"):
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _answer_error(error: Exception) -> Any:
+    """Turn any error into ``{"error": sentence, "code": snake_case}``; no traceback leaves here."""
+    headers: dict[str, str] = {}
+    fields: dict[str, Any] = {}
+    if isinstance(error, ApiError):
+        status, code, sentence = error.status, error.code, str(error)
+        headers, fields = error.headers, error.fields
+    elif isinstance(error, NotFound):
+        status, code, sentence = 404, "not_found", str(error)
+    elif isinstance(error, BadInput):
+        status, code, sentence = 400, "bad_input", str(error)
+    elif isinstance(error, ExchangeUnavailable):
+        status, code, sentence = 503, "broker_unreachable", str(error)
+    elif isinstance(error, HTTPException):
+        status = error.code or 500
+        code = HTTP_CODES.get(status, "http_error")
+        sentence = error.description or error.name
+    else:
+        log.exception("A request failed: %s %s", request.method, request.path, exc_info=error)
+        status, code = 500, "internal_error"
+        sentence = "Something went wrong here; the log says what."
+    response = jsonify({"error": sentence, "code": code, **fields})
+    response.status_code = status
+    response.headers.update(headers)
+    return response

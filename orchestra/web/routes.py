@@ -1,0 +1,177 @@
+"""The calls under /api."""
+
+import math
+import re
+from typing import Any
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from orchestra import catalog
+from orchestra.base import clock, settings
+from orchestra.base.market_calendar import nyse
+from orchestra.web import broker_desk, cards, cash, health
+from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
+from system_databse import access, card_states, system_db_manager
+
+TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
+PAGE_ROWS = 50
+LARGEST_PIN = 64
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+@blueprint.post("/validate-pin")
+def validate_pin() -> ResponseReturnValue:
+    """Give a token for the PIN; wrong tries are counted and end in a lock-out."""
+    pin = json_object().get("pin")
+    if not isinstance(pin, str) or not 0 < len(pin) <= LARGEST_PIN:
+        raise ApiError(400, "bad_input", 'Expected {"pin": "digits"}.', fields={"valid": False})
+    result = access.try_pin(pin)
+    if result.valid:
+        return jsonify({"valid": True, "token": new_token(), "expires_in": TOKEN_SECONDS})
+    if result.locked_seconds > 0:
+        seconds = math.ceil(result.locked_seconds)
+        raise ApiError(
+            429,
+            "locked_out",
+            f"Too many wrong PINs: locked for {seconds} s.",
+            fields={"valid": False, "retry_after": seconds},
+            headers={"Retry-After": str(seconds)},
+        )
+    raise ApiError(
+        401, "wrong_pin", "Wrong PIN.", fields={"valid": False, "attempts_left": result.tries_left}
+    )
+
+
+@blueprint.get("/algorithms")
+def list_algorithms() -> ResponseReturnValue:
+    """Return the cards with market and health."""
+    status = request.args.get("status")
+    if status not in (None, "running", "stopped", "all"):
+        raise ApiError(400, "bad_input", f"Expected status running, stopped or all, was {status}.")
+    shown = cards.cards(status)
+    return jsonify({**_market(), "health": _health(shown), "algorithms": shown})
+
+
+@blueprint.post("/algorithms")
+@pin_required
+def create_algorithm() -> ResponseReturnValue:
+    """Add a card, if its algorithm exists, its ticker is tradable and its capital is available."""
+    body = json_object()
+    ticker, algo_type, capital = _new_card(body)
+    found = catalog.find(algo_type)
+    if found is None:
+        raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
+    if found.error is not None:
+        raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
+    tradable = broker_desk.ask(f"ticker {ticker}", lambda: cash.wrapper().validate_ticker(ticker))
+    if not tradable:
+        raise ApiError(422, "not_tradable", f"{ticker} cannot be traded at this broker.")
+    algo_id = cash.create_card(ticker, algo_type, capital)
+    return jsonify(cards.card(algo_id)), 201
+
+
+@blueprint.get("/algorithms/<int:algo_id>")
+def get_algorithm(algo_id: int) -> ResponseReturnValue:
+    """Return one card."""
+    return jsonify(_card_or_404(algo_id))
+
+
+@blueprint.delete("/algorithms/<int:algo_id>")
+@pin_required
+def stop_algorithm(algo_id: int) -> ResponseReturnValue:
+    """Stop a card; ``?liquidate=true`` has its shares sold, else they are kept."""
+    liquidate = request.args.get("liquidate", "false")
+    if liquidate not in ("true", "false"):
+        raise ApiError(400, "bad_input", f"Expected liquidate true or false, was {liquidate}.")
+    card = _card_or_404(algo_id)
+    if liquidate == "true" and card["current_shares"] > 0 and card["state"] != "stopping":
+        card_states.stop_and_sell(algo_id)
+    elif not system_db_manager.stop_algorithm(algo_id):
+        raise ApiError(409, "nothing_to_do", f"{card['display_name']} is stopped already.")
+    return jsonify(cards.card(algo_id))
+
+
+@blueprint.get("/algorithms/<int:algo_id>/transactions")
+def get_transactions(algo_id: int) -> ResponseReturnValue:
+    """Return a page of a card's transactions, newest first."""
+    if system_db_manager.get_algorithm(algo_id) is None:
+        raise _not_found()
+    before = request.args.get("cursor", type=int)
+    limit = min(max(request.args.get("limit", PAGE_ROWS, type=int), 1), 500)
+    items, following = system_db_manager.get_transactions_page(algo_id, before, limit)
+    return jsonify({"items": items, "next": following})
+
+
+@blueprint.get("/available-algorithms")
+def available_algorithms() -> ResponseReturnValue:
+    """Return what the algorithms folder holds, read and never run."""
+    found = [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "description": entry.description,
+            "parameters": entry.parameters,
+            "error": entry.error,
+        }
+        for entry in catalog.catalog()
+    ]
+    return jsonify({"algorithms": found})
+
+
+@blueprint.get("/account/cash")
+def account_cash() -> ResponseReturnValue:
+    """Return what a new card may take; 503 where the broker does not answer, never a made-up 0."""
+    return jsonify(cash.available_cash())
+
+
+@blueprint.get("/health")
+def get_health() -> ResponseReturnValue:
+    """Return how each part is doing."""
+    return jsonify(_health(cards.cards("running")))
+
+
+def _new_card(body: dict[str, Any]) -> tuple[str, str, float]:
+    ticker, algo_type, capital = (
+        body.get(name) for name in ("ticker", "algorithm_type", "initial_capital")
+    )
+    if not isinstance(ticker, str) or not TICKER_FORM.fullmatch(ticker.strip().upper()):
+        raise ApiError(400, "bad_input", "Expected ticker as letters and dots, like NVDA or BRK.B.")
+    if not isinstance(algo_type, str) or not algo_type:
+        raise ApiError(400, "bad_input", "Expected algorithm_type, the name of an algorithm.")
+    if isinstance(capital, bool) or not isinstance(capital, (int, float)):
+        raise ApiError(400, "bad_input", "Expected initial_capital as a number of dollars.")
+    if not math.isfinite(capital) or capital <= 0:
+        raise ApiError(400, "bad_input", "Expected initial_capital to be above zero.")
+    return ticker.strip().upper(), algo_type, float(capital)
+
+
+def _card_or_404(algo_id: int) -> dict[str, Any]:
+    found = cards.card(algo_id)
+    if found is None:
+        raise _not_found()
+    return found
+
+
+def _not_found() -> ApiError:
+    return ApiError(404, "not_found", "Algorithm not found")
+
+
+def _market() -> dict[str, Any]:
+    now = clock.now()
+    next_open, next_close = nyse().next_open(now), nyse().next_close(now)
+    return {
+        "market_open": nyse().is_open(now),
+        "market": {
+            "now": clock.stamp(now),
+            "next_open": clock.stamp(next_open) if next_open else None,
+            "next_close": clock.stamp(next_close) if next_close else None,
+            "mode": settings.current().mode,
+            "speed": clock.speed(),
+        },
+    }
+
+
+def _health(shown: list[dict[str, Any]]) -> dict[str, Any]:
+    return health.health(shown, nyse().is_open(clock.now()))

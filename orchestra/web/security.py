@@ -1,0 +1,86 @@
+"""Who may ask for what: foreign pages are kept out, and every change needs the PIN's token."""
+
+import functools
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, ParamSpec, TypeVar
+
+from flask import request
+
+from orchestra.base import clock
+from orchestra.base.errors import AutoTraderError
+
+TOKEN_SECONDS = 120
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_tokens: dict[str, float] = {}
+_lock = threading.Lock()
+
+
+class ApiError(AutoTraderError):
+    """A refusal with its HTTP status and code; the message is the sentence to show."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        sentence: str,
+        *,
+        fields: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.code = code
+        self.fields = dict(fields or {})
+        self.headers = dict(headers or {})
+
+
+def check_request() -> None:
+    """Refuse what only another site's page would send. (A foreign Host is refused by Flask, 400.)"""
+    request.host  # noqa: B018  (reading it holds it against TRUSTED_HOSTS)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"{request.scheme}://{request.host}":
+        raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+        raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
+    if request.method in ("POST", "PUT", "PATCH") and request.mimetype != "application/json":
+        raise ApiError(415, "json_only", "Send JSON, with the Content-Type application/json.")
+
+
+def json_object() -> dict[str, Any]:
+    """Return the request's JSON object, or refuse it with 400."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise ApiError(400, "bad_json", "Expected a JSON object as the request's body.")
+    return body
+
+
+def new_token() -> str:
+    """Make a token that lives as long as it is used at least every TOKEN_SECONDS."""
+    token = secrets.token_urlsafe(32)
+    now = clock.elapsed()
+    with _lock:
+        for old in [old for old, expires in _tokens.items() if expires <= now]:
+            del _tokens[old]
+        _tokens[token] = now + TOKEN_SECONDS
+    return token
+
+
+def pin_required(view: Callable[P, R]) -> Callable[P, R]:
+    """Let a view run only with a valid token; each use prolongs it."""
+
+    @functools.wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        kind, _, token = request.headers.get("Authorization", "").partition(" ")
+        now = clock.elapsed()
+        with _lock:
+            if kind != "Bearer" or _tokens.get(token, 0.0) <= now:
+                raise ApiError(401, "pin_required", "Enter the PIN first.")
+            _tokens[token] = now + TOKEN_SECONDS
+        return view(*args, **kwargs)
+
+    return guarded

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Sets AutoTrader up where it is not yet, and runs it until Ctrl-C.
+#   --no-browser   do not open the page
+#   --setup-only   stop after setting up
+set -eu
+cd "$(dirname "$(readlink -f "$0")")"
+
+fail() {
+  echo "$*" >&2
+  exit 1
+}
+
+case "$(uname -m)-$(getconf LONG_BIT)" in
+  x86_64-64 | aarch64-64) ;;
+  *) fail "AutoTrader needs a 64-bit system: install the 64-bit Raspberry Pi OS or Debian." ;;
+esac
+
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null ||
+  fail "Python is missing: sudo apt install python3 python3-venv"
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
+  fail "AutoTrader needs Python 3.11 to 3.13; this is $("$python" --version)."
+
+# .installed is written last: an interrupted installation is begun again
+wanted=$(sha256sum requirements.txt | cut -d' ' -f1)
+if [ "$(cat .venv/.installed 2>/dev/null || true)" != "$wanted" ]; then
+  if ! .venv/bin/python -c '' 2>/dev/null; then
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+      fail "Python's venv is missing: sudo apt install python3-venv"
+    echo "Setting up Python in .venv ..."
+    "$python" -m venv --clear .venv
+  fi
+  echo "Installing what AutoTrader needs (a few minutes on a Pi) ..."
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r requirements.txt ||
+    fail "The packages could not be installed: check the network and start again."
+  echo "$wanted" >.venv/.installed
+fi
+
+if [ ! -e .env ]; then
+  (umask 077 && cp .env.example .env && chmod 600 .env)
+  echo "Wrote .env: it holds every setting, and Alpaca's keys once you have some."
+fi
+
+exec .venv/bin/python -m orchestra start "$@"
