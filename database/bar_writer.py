@@ -1,5 +1,6 @@
 """One thread that stores streamed bars: all that have arrived in one transaction, then the next."""
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -36,9 +37,12 @@ class BarWriter:
         self._queue.put(raw)
 
     def start(self) -> None:
-        """Start the thread unless it runs."""
+        """Start the thread, with a queue of its own, unless it runs."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name="bar-writer", daemon=True)
+            self._queue = SimpleQueue()
+            self._thread = threading.Thread(
+                target=self._work, args=(self._queue,), name="bar-writer", daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
@@ -59,15 +63,13 @@ class BarWriter:
                 self._stored.wait(left)
         return missing
 
-    def _work(self) -> None:
+    def _work(self, queue: "SimpleQueue[dict[str, Any] | None]") -> None:
         going_on = True
         while going_on:
-            batch = [self._queue.get()]
-            while True:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except Empty:
-                    break
+            batch = [queue.get()]
+            with contextlib.suppress(Empty):
+                while True:
+                    batch.append(queue.get_nowait())
             going_on = None not in batch
             self._store([raw for raw in batch if raw is not None])
         sqlite.close_kept()

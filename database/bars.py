@@ -19,6 +19,7 @@ NEWEST = """SELECT timestamp, open, high, low, close, volume FROM bars
             WHERE ticker = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT ?"""
 BETWEEN = """SELECT timestamp, open, high, low, close, volume FROM bars
              WHERE ticker = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp"""
+COUNT = """SELECT count(*) FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?"""
 PRICE = """SELECT close FROM bars WHERE ticker = ? AND timestamp <= ?
            ORDER BY timestamp DESC LIMIT 1"""
 STORE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -60,6 +61,13 @@ def between_rows(
     last = min(last, newest_visible())
     bounds = (ticker, clock.stamp(first), clock.stamp(last))
     return _tuples(connection).execute(BETWEEN, bounds).fetchall()
+
+
+def count(connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime) -> int:
+    """How many bars within ``first``..``last`` may be seen."""
+    last = min(last, newest_visible())
+    bounds = (ticker, clock.stamp(first), clock.stamp(last))
+    return int(connection.execute(COUNT, bounds).fetchone()[0])
 
 
 def latest_price(connection: sqlite3.Connection, ticker: str) -> float | None:

@@ -22,6 +22,7 @@ __all__ = [
     "add_ticker_if_missing",
     "check_data_exists",
     "claim_source",
+    "count_bars",
     "get_bars_frame",
     "get_data_for_algorithm",
     "get_historical_data",
@@ -104,6 +105,12 @@ def get_historical_data(ticker: str, start: str, end: str) -> list[Bar]:
     """Return the stored bars within ``start``..``end``, oldest first; nothing is fetched."""
     first, last = checks.span(start, end)
     return bars.between(schema.stocks(), checks.ticker(ticker), first, last)
+
+
+def count_bars(ticker: str, start: str, end: str) -> int:
+    """Count the stored bars within ``start``..``end``."""
+    first, last = checks.span(start, end)
+    return bars.count(schema.stocks(), checks.ticker(ticker), first, last)
 
 
 def get_latest_price(ticker: str) -> float | None:

@@ -167,10 +167,10 @@ class RealtimeStreamer:
             restarts=self._restarts,
         )
 
-    async def _on_bar(self, raw: dict[str, Any]) -> None:
+    async def _on_bar(self, raw: Any) -> None:
         self._writer.put(raw)
 
-    async def _on_updated_bar(self, raw: dict[str, Any]) -> None:
+    async def _on_updated_bar(self, raw: Any) -> None:
         self._writer.put(raw)
 
     def _begin(self) -> None:
@@ -190,12 +190,13 @@ class RealtimeStreamer:
         while not run.ended.is_set():
             heard = self._writer.received
             # In this order: a subscription made meanwhile is in the set, or reaches this stream
-            run.stream = exchange.bar_stream()
-            self._enter(run.stream, tuple(sorted(self._tickers)))
+            run.stream = stream = exchange.bar_stream()
+            self._enter(stream, tuple(sorted(self._tickers)))
             try:
-                run.stream.run()
+                stream.run()
             except (Exception, asyncio.CancelledError) as error:
                 log.warning("The stream broke: %r", error)
+            run.stream = None
             if run.ended.is_set():
                 return
             failures = 0 if self._writer.received > heard else failures + 1

@@ -1,0 +1,113 @@
+"""``python -m orchestra fetch``: years of minutes from the exchange, or recorded ones from files."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from database import db_manager
+from database.historical_pull import HistoricalFetcher
+from database.recorded_files import files_in, load_csv_folder
+from orchestra.base import clock
+from orchestra.base.errors import AutoTraderError
+from orchestra.base.market_calendar import nyse
+
+DEFAULT_DAYS = 365
+
+
+@click.command()
+@click.argument("tickers", nargs=-1)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default today.")
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Load recorded TICKER/YYYY-MM-DD.csv from a folder instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def fetch(
+    tickers: tuple[str, ...],
+    start: datetime | None,
+    end: datetime | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Fill stocks.db with the minute bars of TICKERS, or with recorded files.
+
+    Only what was never asked for is fetched; interrupted, it goes on where it stopped.
+    """
+    if bool(tickers) == bool(folder):
+        raise click.UsageError("Name tickers, or a folder with --csv.")
+    try:
+        db_manager.initialize_database()
+        answer = _from_files(folder) if folder else _from_exchange(tickers, start, end)
+    except AutoTraderError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(json.dumps(answer) if as_json else "\n".join(_lines(answer)))
+
+
+def _from_files(folder: Path) -> dict[str, Any]:
+    with _bar("Loading", len(files_in(folder))) as bar:
+        return asdict(load_csv_folder(folder, bar.update))
+
+
+def _from_exchange(
+    tickers: tuple[str, ...], start: datetime | None, end: datetime | None
+) -> dict[str, Any]:
+    now = clock.now()
+    first = f"{start or now - timedelta(days=DEFAULT_DAYS):%Y-%m-%d}T00:00:00Z"
+    last = min(f"{end or now:%Y-%m-%d}T23:59:00Z", clock.stamp(now - timedelta(minutes=1)))
+    summaries = []
+    for ticker in dict.fromkeys(tickers):
+        missing = _minutes(db_manager.check_data_exists(ticker, first, last))
+        with _bar(f"Fetching {ticker}", missing) as bar:
+            stored = HistoricalFetcher(patient=True).fetch(ticker, first, last, bar.update)
+        summaries.append(_summary(ticker, first, last, stored))
+    return {"tickers": summaries}
+
+
+def _summary(ticker: str, first: str, last: str, stored: int) -> dict[str, Any]:
+    """What stocks.db now holds of a ticker within the days asked for."""
+    begin, end = clock.parse(first), clock.parse(last)
+    bars = db_manager.count_bars(ticker, first, last)
+    holes = _minutes(db_manager.check_data_exists(ticker, first, last))
+    sessions = nyse().sessions_between(begin.date(), end.date())
+    return {
+        "ticker": ticker,
+        "sessions": len(sessions),
+        "fetched": stored,
+        "bars": bars,
+        "empty_minutes": nyse().open_minutes(begin, end) - bars - holes,
+        "missing_minutes": holes,
+    }
+
+
+def _minutes(ranges: list[tuple[str, str]]) -> int:
+    return sum(nyse().open_minutes(clock.parse(first), clock.parse(last)) for first, last in ranges)
+
+
+def _bar(label: str, length: int) -> Any:
+    return click.progressbar(
+        length=length, label=label, file=click.get_text_stream("stderr"), update_min_steps=1
+    )
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    if "sessions" in answer:
+        lines = [
+            f"{answer['bars']:,} bars of {', '.join(answer['tickers'])}"
+            f" in {answer['sessions']:,} sessions; {answer['empty_minutes']:,} minutes had no trade."
+        ]
+        if answer["left_out"]:
+            lines.append(f"{answer['left_out']} files left out: not a session of 2018-2030.")
+        return lines
+    return [
+        f"{each['ticker']}: {each['fetched']:,} bars fetched; {each['bars']:,} bars in"
+        f" {each['sessions']:,} sessions, {each['empty_minutes']:,} minutes without a trade,"
+        f" {each['missing_minutes']:,} still missing."
+        for each in answer["tickers"]
+    ]
