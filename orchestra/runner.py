@@ -32,7 +32,7 @@ class AlgorithmRunner:
     """A pool of warm workers. Build it before any thread is started: it forks."""
 
     def __init__(self, workers: int | None = None) -> None:
-        clock.share_with_children()
+        self._settings = clock.shared_settings()
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["orchestra.worker"])
         count = workers or min(MOST_WORKERS, os.cpu_count() or 1)
@@ -116,7 +116,9 @@ class AlgorithmRunner:
     def _spawn(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         with _without_main_module():
-            process = self._context.Process(target=serve, args=(theirs,), daemon=True)
+            process = self._context.Process(
+                target=serve, args=(theirs, self._settings), daemon=True
+            )
             process.start()
         theirs.close()
         return _Worker(process, ours)

@@ -15,7 +15,7 @@ import pandas  # noqa: F401
 
 from database import db_manager  # noqa: F401
 from orchestra import decision, exchange, loader
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
 from system_databse import system_db_manager
 
@@ -44,8 +44,9 @@ class Result:
     output: str = ""
 
 
-def serve(connection: Connection) -> None:
+def serve(connection: Connection, chosen: settings.Settings) -> None:
     """Run tasks from the pipe until it closes. No ledger is written and no order sent from here."""
+    settings.adopt(chosen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the orchestrator's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     system_db_manager.make_read_only()

@@ -15,7 +15,7 @@ Configure = Callable[..., None]
 
 
 def forget_settings() -> None:
-    settings.current.cache_clear()
+    settings.adopt(None)
     clock.reset()
 
 

@@ -5,11 +5,10 @@ every process computes alike, so processes with the same settings share one mark
 Machine seconds (``elapsed``) are monotonic and never scaled.
 """
 
-import os
 import threading
 import time
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate
@@ -186,9 +185,9 @@ def pause(machine_seconds: float, stop: threading.Event | None = None) -> bool:
     return not (stop or threading.Event()).wait(machine_seconds)
 
 
-def share_with_children() -> None:
-    """Let processes started from here share this clock, also where no anchor was set."""
-    clock = _clock()
-    if isinstance(clock, AcceleratedClock):
-        os.environ["MARKET_CLOCK_ANCHOR"] = repr(clock.anchor)
-        os.environ["MARKET_CLOCK_START"] = stamp(clock.start)
+def shared_settings() -> settings.Settings:
+    """This process's settings with the clock pinned, so that a child that adopts them shares it."""
+    chosen, clock = settings.current(), _clock()
+    if not isinstance(clock, AcceleratedClock):
+        return chosen
+    return replace(chosen, market_clock_start=clock.start, market_clock_anchor=clock.anchor)

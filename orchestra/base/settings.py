@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ PAPER_URL = "https://paper-api.alpaca.markets"
 LIVE_URL = "https://api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v2/{feed}"
+_current: "Settings | None" = None
 DUMMY_KEY = "simulated"  # alpaca-py refuses to be built with an empty key
 
 
@@ -251,7 +251,15 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError("MARKET_CLOCK_ANCHOR needs MARKET_CLOCK_START beside it.")
 
 
-@cache
 def current() -> Settings:
     """This process's settings, read once."""
-    return load(os.environ, ROOT / ".env")
+    global _current
+    if _current is None:
+        _current = load(os.environ, ROOT / ".env")
+    return _current
+
+
+def adopt(settings: Settings | None) -> None:
+    """Make these this process's settings; None: read them again when they are next asked for."""
+    global _current
+    _current = settings

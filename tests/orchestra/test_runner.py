@@ -1,0 +1,142 @@
+"""Algorithms in real worker processes: good ones, and ones that misbehave beside them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestra.decision import Decision
+from orchestra.runner import AlgorithmRunner
+from orchestra.worker import Result, Task
+from system_databse import system_db_manager
+
+GOOD = (
+    "class Algorithm:\n    def __init__(self, ticker, initial_capital):\n        self.t = ticker\n"
+)
+
+
+def write(folder: Path, name: str, body: str, before: str = "") -> None:
+    lines = "".join(f"        {line}\n" for line in body.splitlines())
+    (folder / f"{name}.py").write_text(
+        f"{before}\n{GOOD}    def run(self, current_time, algo_id):\n{lines}"
+    )
+
+
+def task(number: int, name: str, current_time: str = "2024-06-04T14:30:02Z") -> Task:
+    return Task(number, name, "NVDA", 10000.0, current_time)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, configure) -> Path:
+    path = tmp_path / "algorithms"
+    path.mkdir()
+    configure(ALGORITHMS_DIR=path, ALGORITHM_DEADLINE_SECONDS=3)
+    return path
+
+
+@pytest.fixture
+def runner(folder: Path) -> Iterator[AlgorithmRunner]:
+    with AlgorithmRunner(workers=2) as started:
+        yield started
+
+
+def results(runner: AlgorithmRunner, tasks: list[Task]) -> dict[int, Result]:
+    return {result.algorithm_id: result for result in runner.run(tasks)}
+
+
+def test_each_card_gets_its_answer(folder: Path, runner: AlgorithmRunner) -> None:
+    write(folder, "echo", "return ('buy', algo_id, f'{self.t} {current_time}')")
+    found = results(runner, [task(n, "echo") for n in range(1, 9)])
+    assert {n: r.answer for n, r in found.items()} == {
+        n: Decision("buy", n, "NVDA 2024-06-04T14:30:02Z") for n in range(1, 9)
+    }
+
+
+def test_misbehaviour_costs_only_its_own_card(folder: Path, runner: AlgorithmRunner) -> None:
+    write(folder, "good", "return ('hold', 0)")
+    write(folder, "raises", "return 1 / 0")
+    write(folder, "hangs", "while True: pass")
+    write(folder, "exits", "import sys; sys.exit(3)")
+    write(folder, "dies", "import os; os._exit(3)")
+    write(folder, "nonsense", "return ('buy', 1.5)")
+    write(folder, "import_fails", "return ('hold', 0)", before="import no_such_module")
+    write(folder, "prints", "print('x' * 10**6); return ('hold', 0)")
+    (folder / "syntax.py").write_text("class Algorithm(:\n")
+    names = [
+        "good raises good hangs good exits good dies nonsense import_fails prints syntax absent good"
+    ][0].split()
+    found = results(runner, [task(n, name) for n, name in enumerate(names)])
+    outcome = {
+        name: (found[n].answer is not None, found[n].failure) for n, name in enumerate(names)
+    }
+    healthy = [found[n].answer for n, name in enumerate(names) if name == "good"]
+    assert healthy == [Decision("hold", 0)] * 5
+    assert "ZeroDivisionError" in outcome["raises"][1]
+    assert outcome["hangs"][1] == "It took longer than 3 s and was ended"
+    assert outcome["exits"][1] == "It called sys.exit(3)"
+    assert outcome["dies"][1] == "Its process died (exit code 3)"
+    assert outcome["nonsense"][1] == "Expected a whole number of shares above zero, was 1.5."
+    assert "no_such_module" in outcome["import_fails"][1]
+    assert outcome["prints"] == (True, "")
+    assert "SyntaxError" in outcome["syntax"][1]
+    assert "There is no file absent.py" in outcome["absent"][1]
+
+
+def test_a_changed_file_decides_at_once(folder: Path, runner: AlgorithmRunner) -> None:
+    for shares in (1, 2, 3):
+        write(folder, "mine", f"return ('buy', {shares})")
+        found = results(runner, [task(n, "mine") for n in range(4)])
+        assert {r.answer for r in found.values()} == {Decision("buy", shares)}
+
+
+def test_the_owners_import_lines_work_and_are_one_module(
+    folder: Path, runner: AlgorithmRunner
+) -> None:
+    write(
+        folder,
+        "imports",
+        "import system_databse.system_db_manager as dotted\n"
+        "same = dotted is system_db_manager and callable(db_manager.get_data_for_algorithm)\n"
+        "return ('hold', 0, str(same))",
+        before="import sys\nsys.path.append('..')\nfrom database import db_manager\n"
+        "import system_db_manager\nimport card_calculations",
+    )
+    answer = results(runner, [task(1, "imports")])[1]
+    assert answer.answer == Decision("hold", 0, "True"), answer.failure
+
+
+def test_an_algorithm_reads_its_transactions_but_writes_nothing(
+    folder: Path, runner: AlgorithmRunner
+) -> None:
+    card = system_db_manager.create_algorithm("NVDA", "mine", 1000)
+    system_db_manager.record_buy(card, 7, 10.0)
+    imports = "import system_db_manager\nfrom orchestra.alpaca_wrapper import AlpacaWrapper"
+    write(
+        folder,
+        "reads",
+        "return ('sell', system_db_manager.get_transactions(algo_id)[0]['shares'])",
+        before=imports,
+    )
+    write(folder, "writes", "system_db_manager.record_buy(algo_id, 1, 1.0)", before=imports)
+    write(folder, "trades", "AlpacaWrapper()", before=imports)
+    found = {
+        name: next(iter(runner.run([task(card, name)]))) for name in ("reads", "writes", "trades")
+    }
+    assert found["reads"].answer == Decision("sell", 7)
+    assert "does not write the ledger" in found["writes"].failure
+    assert "places no orders" in found["trades"].failure
+    assert len(system_db_manager.get_transactions(card)) == 1
+
+
+def test_a_worker_that_died_while_idle_is_replaced(folder: Path, runner: AlgorithmRunner) -> None:
+    write(folder, "pid", "import os; return ('hold', 0, str(os.getpid()))")
+    first = results(runner, [task(n, "pid") for n in range(2)])
+    for result in first.values():
+        assert result.answer is not None
+        os.kill(int(result.answer.reason), signal.SIGKILL)
+    for worker in runner._workers:
+        worker.process.join()
+    again = results(runner, [task(n, "pid") for n in range(2)])
+    assert all(result.answer is not None for result in again.values())
