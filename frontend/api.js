@@ -1,0 +1,82 @@
+/** The one door to the server. Every failure leaves as an ApiError with a sentence to show. */
+
+const TIMEOUT_MS = 10_000;
+
+export class ApiError extends Error {
+  constructor(message, { status = 0, code = "unreachable", body = {}, retryAfter = null } = {}) {
+    super(message);
+    Object.assign(this, { status, code, body, retryAfter });
+  }
+
+  /** True when no answer came: what was asked for may have happened all the same. */
+  get unanswered() {
+    return this.status === 0;
+  }
+}
+
+async function request(method, path, { body, token, signal } = {}) {
+  const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), TIMEOUT_MS);
+  signal?.addEventListener("abort", () => abort.abort());
+  try {
+    const response = await fetch(`api/${path}`, {
+      method,
+      headers: headersFor(method, token),
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      signal: abort.signal,
+    });
+    return await read(response);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError("The server does not answer");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function headersFor(method, token) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET") headers["Content-Type"] = "application/json";
+  if (token) headers.Authorization = `Bearer ${token}`;
+  return headers;
+}
+
+async function read(response) {
+  const text = await response.text();
+  const body = parsed(text);
+  if (response.ok && body) return body;
+  throw new ApiError(body?.error ?? `The server answered ${response.status}`, {
+    status: response.status,
+    code: body?.code ?? "unexpected_answer",
+    body: body ?? {},
+    retryAfter: Number(response.headers.get("Retry-After")) || null,
+  });
+}
+
+/** The object in a JSON text; null for anything else. */
+function parsed(text) {
+  try {
+    const value = JSON.parse(text);
+    return typeof value === "object" ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The cards and the market. An answer without a list is a failure: an empty wall would be a lie. */
+async function algorithms(signal) {
+  const answer = await request("GET", "algorithms", { signal });
+  if (Array.isArray(answer.algorithms)) return answer;
+  throw new ApiError("The server answered without cards", { status: 200, code: "unexpected_answer" });
+}
+
+export const api = {
+  algorithms,
+  transactions: (id) => request("GET", `algorithms/${id}/transactions`),
+  availableAlgorithms: () => request("GET", "available-algorithms"),
+  cash: () => request("GET", "account/cash"),
+  validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
+  addCard: (card, token) => request("POST", "algorithms", { body: card, token }),
+  stopCard: (id, liquidate, token) => request("DELETE", `algorithms/${id}?liquidate=${liquidate}`, { token }),
+};

@@ -1,0 +1,152 @@
+/** The strip's cards: one view per card id, changed in place. */
+
+import { el, setAttribute, setText, updateKeyed } from "./dom.js";
+import {
+  capital, compact, dollars, glyphOf, marketTime, number, outcomeOf, percent, plural, signed,
+} from "./format.js";
+import { Spark } from "./spark.js";
+
+const FLASH_MS = 300;
+const QUIET_STATES = ["running", ""];
+
+/** The few words of the last decision: "10:41 BUY 57 · crossed above". */
+export function decisionText(decision) {
+  if (!decision) return "no decision yet";
+  const action = String(decision.action ?? "").toUpperCase();
+  const shares = decision.shares > 0 ? ` ${decision.shares}` : "";
+  const time = decision.bar ? `${marketTime(decision.bar)} ` : "";
+  return `${time}${action}${shares}${decision.reason ? ` · ${decision.reason}` : ""}`;
+}
+
+/** What the chip says, empty for a card that simply runs. */
+export function stateText(card) {
+  const state = card.status === "stopped" ? "stopped" : String(card.state ?? "");
+  if (!QUIET_STATES.includes(state)) return state.toUpperCase();
+  return card.price_stale ? "OLD PRICE" : "";
+}
+
+function spoken(card) {
+  const outcome = outcomeOf(card.pnl);
+  const result = outcome === "even" ? "break-even" : `${outcome} ${dollars(Math.abs(card.pnl))}`;
+  const state = stateText(card).toLowerCase();
+  return `${card.ticker}, ${card.algorithm_type}, ${result}${state ? `, ${state}` : ""}`;
+}
+
+function fact(label) {
+  const value = el("dd");
+  return { value, node: el("div", {}, el("dt", {}, label), value) };
+}
+
+class CardView {
+  #shown = null;
+
+  constructor(card) {
+    this.node = el("article", { class: "card", "data-card": card.id, tabindex: 0, role: "button" });
+    this.ticker = el("h2", { class: "ticker" });
+    this.algorithm = el("span", { class: "algorithm" });
+    this.today = el("span", { class: "today" });
+    this.chip = el("span", { class: "chip" });
+    this.glyph = el("span", { class: "glyph", "aria-hidden": "true" });
+    this.pnl = el("span", { class: "figure", "data-pnl": "" });
+    this.percent = el("strong");
+    this.counts = el("span");
+    this.spark = new Spark();
+    this.facts = { price: fact("price"), cash: fact("cash"), invested: fact("invested") };
+    this.value = el("span", { class: "value" });
+    this.of = el("span");
+    this.decision = el("p", { class: "decision" });
+    this.#assemble();
+  }
+
+  #assemble() {
+    const labels = el("p", { class: "labels" }, this.algorithm, this.today, this.chip);
+    const facts = Object.values(this.facts).map((each) => each.node);
+    this.node.append(
+      el("header", {}, this.ticker, labels),
+      el("p", { class: "pnl" }, this.glyph, this.pnl),
+      el("p", { class: "row result" }, this.percent, this.counts),
+      this.spark.node,
+      el("dl", { class: "facts" }, ...facts),
+      el("p", { class: "row worth" }, this.value, this.of),
+      this.decision,
+    );
+  }
+
+  update(card) {
+    const now = JSON.stringify(card);
+    if (now === this.#shown) return;
+    const before = this.#shown === null ? null : this.pnl.textContent;
+    this.#shown = now;
+    this.#markOutcome(card);
+    this.#writeFigures(card);
+    this.#writeLabels(card);
+    this.spark.update(card.spark, card.initial_capital);
+    if (before !== null && before !== this.pnl.textContent) this.#flash();
+  }
+
+  #markOutcome(card) {
+    setAttribute(this.node, "data-outcome", outcomeOf(card.pnl));
+    setAttribute(this.node, "data-state", card.status === "stopped" ? "stopped" : card.state ?? "running");
+    setAttribute(this.node, "data-stale", card.price_stale ? "" : null);
+    setAttribute(this.node, "aria-label", spoken(card));
+    setText(this.glyph, glyphOf(card.pnl));
+  }
+
+  #writeFigures(card) {
+    setText(this.pnl, compact(card.pnl));
+    setAttribute(this.pnl, "data-pnl", Number.isFinite(card.pnl) ? card.pnl : "");
+    setText(this.percent, percent(card.pnl, card.initial_capital));
+    setText(this.counts, `${number(card.current_shares, 0)} sh · ${plural(card.trade_count, "trade")}`);
+    setText(this.value, dollars(card.current_value));
+    setText(this.of, `of ${capital(card.initial_capital)}`);
+    setText(this.facts.price.value, dollars(card.current_price));
+    setText(this.facts.cash.value, dollars(card.cash));
+    setText(this.facts.invested.value, dollars(card.invested));
+  }
+
+  #writeLabels(card) {
+    setText(this.ticker, card.ticker);
+    setText(this.algorithm, card.algorithm_type);
+    setText(this.today, Number.isFinite(card.today_pnl) ? `today ${signed(card.today_pnl)}` : "");
+    setText(this.chip, stateText(card));
+    setText(this.decision, decisionText(card.last_decision));
+  }
+
+  #flash() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.pnl.animate([{ color: "#fff" }, {}], { duration: FLASH_MS, easing: "ease-out" });
+  }
+}
+
+export class Cards {
+  #strip;
+  #views = new Map();
+  #hint = el("p", { class: "hint" });
+
+  constructor(strip) {
+    this.#strip = strip;
+  }
+
+  /** Show `cards` in the server's order; every node of a card that stays, stays. */
+  update(cards) {
+    updateKeyed(this.#strip, this.#views, cards, (card) => card.id, (card) => new CardView(card));
+    const count = String(cards.length);
+    if (this.#strip.style.getPropertyValue("--count") !== count) {
+      this.#strip.style.setProperty("--count", count);
+    }
+    this.#toggleHint(cards.length === 0);
+  }
+
+  /** Old figures must not look live. */
+  dim(old) {
+    setAttribute(this.#strip, "data-dim", old ? "" : null);
+  }
+
+  #toggleHint(empty) {
+    if (!empty) this.#hint.remove();
+    else if (!this.#hint.isConnected) {
+      this.#hint.append("No cards yet.", el("br"), "Tap + and give an algorithm some money.");
+      this.#strip.append(this.#hint);
+    }
+  }
+}

@@ -1,0 +1,134 @@
+/** The PIN pad: full screen, own keys, dots for digits. */
+
+import { button, el, setAttribute, setText } from "./dom.js";
+import { countdown, plural } from "./format.js";
+import { DIGITS, keyFor, keypad } from "./keypad.js";
+
+const IDLE_MS = 30_000;
+const LONGEST_PIN = 12;
+const LOCKED_WITHOUT_A_TIME_SECONDS = 30;
+
+export class PinPad {
+  #layers;
+  #validate;
+  #lockedUntil = 0;
+  #open = null;
+
+  /** `validate(pin)` asks the server and answers {token, expires_in} or throws an ApiError. */
+  constructor(layers, validate) {
+    this.#layers = layers;
+    this.#validate = validate;
+  }
+
+  /** Ask for the PIN; resolves with the server's grant, or null when cancelled. */
+  ask(purpose, note = "") {
+    return new Promise((resolve) => {
+      const close = (grant) => {
+        this.#layers.close(this.#open);
+        this.#open.leave();
+        resolve(grant);
+      };
+      this.#open = new Pad(purpose, note, {
+        validate: this.#validate,
+        lockedSeconds: () => (this.#lockedUntil - Date.now()) / 1000,
+        lock: (seconds) => { this.#lockedUntil = Date.now() + seconds * 1000; },
+        close,
+      });
+      this.#layers.open(this.#open);
+    });
+  }
+}
+
+class Pad {
+  idleMs = IDLE_MS;
+  #pin = "";
+  #busy = false;
+  #timer = null;
+
+  constructor(purpose, note, door) {
+    this.door = door;
+    this.dots = el("p", { class: "dots", "data-dots": 0, role: "status" });
+    this.message = el("p", { class: "warning", "data-message": "", role: "alert" }, note);
+    this.ok = button({ class: "key primary", "data-action": "submit" }, "OK", () => this.#submit());
+    this.keys = keypad(DIGITS, (key) => this.#type(key), this.ok);
+    const cancel = button({ class: "wide", "data-action": "cancel" }, "Cancel", () => this.cancel());
+    const label = { class: "layer pinpad", "data-pinpad": "", role: "dialog", "aria-label": "PIN", tabindex: -1 };
+    const title = el("h2", {}, "PIN");
+    const said = el("div", { class: "said" }, el("p", { class: "purpose" }, purpose), title, this.dots, this.message);
+    this.node = el("section", label, el("div", { class: "side" }, said, cancel), this.keys);
+    this.#draw();
+    this.#countDown();
+  }
+
+  cancel() {
+    this.door.close(null);
+  }
+
+  leave() {
+    clearTimeout(this.#timer);
+  }
+
+  key(name) {
+    const key = keyFor(name, DIGITS);
+    if (key) this.#type(key);
+    if (name === "Enter") this.#submit();
+    return Boolean(key) || name === "Enter";
+  }
+
+  get #closed() {
+    return this.#busy || this.door.lockedSeconds() > 0;
+  }
+
+  #type(key) {
+    if (this.#closed) return;
+    this.#pin = key === "back" ? this.#pin.slice(0, -1) : (this.#pin + key).slice(0, LONGEST_PIN);
+    setText(this.message, "");
+    this.#draw();
+  }
+
+  #draw() {
+    setText(this.dots, `${"●".repeat(this.#pin.length)}○`);
+    setAttribute(this.dots, "data-dots", this.#pin.length);
+    setAttribute(this.dots, "aria-label", plural(this.#pin.length, "digit"));
+    for (const key of this.keys.children) key.disabled = this.#closed;
+  }
+
+  async #submit() {
+    if (this.#closed || this.#pin === "") return;
+    this.#busy = true;
+    this.#draw();
+    try {
+      this.door.close(await this.door.validate(this.#pin));
+    } catch (error) {
+      this.#refused(error);
+    }
+  }
+
+  #refused(error) {
+    this.#busy = false;
+    this.#pin = "";
+    setText(this.message, refusal(error));
+    if (error.status === 429) {
+      this.door.lock(error.retryAfter ?? error.body.retry_after ?? LOCKED_WITHOUT_A_TIME_SECONDS);
+    }
+    this.#draw();
+    this.#countDown();
+  }
+
+  #countDown() {
+    const left = this.door.lockedSeconds();
+    if (left > 0) {
+      setText(this.message, `Locked · try again in ${countdown(left)}`);
+      this.#timer = setTimeout(() => this.#countDown(), 250);
+    } else if (this.message.textContent.startsWith("Locked")) {
+      setText(this.message, "");
+    }
+    this.#draw();
+  }
+}
+
+function refusal(error) {
+  const left = error.body?.attempts_left;
+  if (error.status !== 401 || !Number.isFinite(left)) return error.message;
+  return `Wrong PIN · ${plural(left, "try", "tries")} left`;
+}

@@ -1,0 +1,123 @@
+/** Moving along the strip: native swipe, a mouse drag in its place, buttons and arrow keys. */
+
+import { setAttribute } from "./dom.js";
+
+const DRAG_STARTS_PX = 8;
+// How far a flick carries on, in milliseconds of its last speed.
+const FLICK_MS = 180;
+
+export class Strip {
+  #node;
+  #drag = null;
+  #dragged = false;
+
+  constructor(node, { prev, next }) {
+    this.#node = node;
+    this.buttons = { prev, next };
+    prev.addEventListener("click", () => this.page(-1));
+    next.addEventListener("click", () => this.page(1));
+    node.addEventListener("scroll", () => this.refresh(), { passive: true });
+    new ResizeObserver(() => this.refresh()).observe(node);
+    this.#listenToMouse();
+  }
+
+  /** Show the buttons only where there is something to move to. */
+  refresh() {
+    const { scrollLeft, scrollWidth, clientWidth } = this.#node;
+    const room = scrollWidth - clientWidth;
+    setAttribute(this.buttons.prev, "hidden", room <= 1 ? "" : null);
+    setAttribute(this.buttons.next, "hidden", room <= 1 ? "" : null);
+    setAttribute(this.buttons.prev, "disabled", scrollLeft <= 1 ? "" : null);
+    setAttribute(this.buttons.next, "disabled", scrollLeft >= room - 1 ? "" : null);
+  }
+
+  /** Move by as many cards as fit. */
+  page(direction) {
+    this.#moveBy(direction * Math.max(1, Math.floor(this.#node.clientWidth / this.#pitch())));
+  }
+
+  /** An arrow key: the focus moves when a card has it, else the strip moves by one card. */
+  step(direction) {
+    const focused = this.#node.contains(document.activeElement) ? document.activeElement : null;
+    if (!focused) return this.#moveBy(direction);
+    const beside = direction > 0 ? focused.nextElementSibling : focused.previousElementSibling;
+    beside?.focus();
+  }
+
+  /** Bring a card into view. */
+  reveal(card) {
+    card?.scrollIntoView({ behavior: smoothness(), inline: "nearest", block: "nearest" });
+  }
+
+  #pitch() {
+    const [first, second] = this.#node.children;
+    return second ? second.offsetLeft - first.offsetLeft : this.#node.clientWidth;
+  }
+
+  #moveBy(cards) {
+    const pitch = this.#pitch();
+    const at = Math.round(this.#node.scrollLeft / pitch);
+    this.#node.scrollTo({ left: (at + cards) * pitch, behavior: smoothness() });
+  }
+
+  #listenToMouse() {
+    const node = this.#node;
+    node.addEventListener("pointerdown", (event) => this.#press(event));
+    node.addEventListener("pointermove", (event) => this.#move(event));
+    node.addEventListener("pointerup", () => this.#release());
+    node.addEventListener("pointercancel", () => this.#release());
+    // A native drag of text or picture would cancel the pointer.
+    node.addEventListener("dragstart", (event) => event.preventDefault());
+    // The click that ends a drag is not a tap on the card under it.
+    node.addEventListener("click", (event) => this.#swallowClick(event), true);
+  }
+
+  #press(event) {
+    this.#dragged = false;
+    if (event.pointerType === "touch" || event.button !== 0) return;
+    this.#drag = { x: event.clientX, left: this.#node.scrollLeft, moved: false, speed: 0, last: event };
+  }
+
+  #move(event) {
+    const drag = this.#drag;
+    if (!drag) return;
+    if (!drag.moved && Math.abs(event.clientX - drag.x) < DRAG_STARTS_PX) return;
+    if (!drag.moved) {
+      drag.moved = true;
+      this.#node.setPointerCapture(event.pointerId);
+      setAttribute(this.#node, "data-dragging", "");
+    }
+    const elapsed = Math.max(event.timeStamp - drag.last.timeStamp, 1);
+    drag.speed = (drag.last.clientX - event.clientX) / elapsed;
+    drag.last = event;
+    this.#node.scrollLeft = drag.left + drag.x - event.clientX;
+  }
+
+  /** Carry a flick on to the nearest card, then let scroll-snap hold it. */
+  #release() {
+    const drag = this.#drag;
+    this.#drag = null;
+    if (!drag?.moved) return;
+    const pitch = this.#pitch();
+    const aim = Math.round((this.#node.scrollLeft + drag.speed * FLICK_MS) / pitch) * pitch;
+    const settle = () => setAttribute(this.#node, "data-dragging", null);
+    const still = Math.abs(this.#clamped(aim) - this.#node.scrollLeft) < 1;
+    if (still) settle();
+    else this.#node.addEventListener("scrollend", settle, { once: true });
+    this.#node.scrollTo({ left: aim, behavior: smoothness() });
+    this.#dragged = true;
+  }
+
+  #clamped(left) {
+    return Math.min(Math.max(left, 0), this.#node.scrollWidth - this.#node.clientWidth);
+  }
+
+  #swallowClick(event) {
+    if (this.#dragged) event.stopPropagation();
+    this.#dragged = false;
+  }
+}
+
+function smoothness() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+}
