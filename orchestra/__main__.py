@@ -1,0 +1,69 @@
+"""The command line: python -m orchestra COMMAND."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class _JsonObject(click.ParamType[dict[str, Any]]):
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            self.fail(f"Expected a JSON object: {error}", param, ctx)
+        if not isinstance(found, dict):
+            self.fail("Expected a JSON object", param, ctx)
+        return found
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """AutoTrader's commands. Settings come from the environment, else from .env."""
+
+
+@main.command()
+@click.option(
+    "--fault",
+    "faults",
+    type=_JsonObject(),
+    multiple=True,
+    metavar="JSON",
+    help='Misbehave from the start, e.g. \'{"name": "delay", "seconds": 1}\'. Repeatable.',
+)
+def simulate(faults: tuple[dict[str, Any], ...]) -> None:
+    """Run the simulated exchange: Alpaca's protocols on SIMULATOR_PORT and SIMULATOR_STREAM_PORT."""
+    from orchestra import simulator
+
+    sys.exit(simulator.run(list(faults)))
+
+
+@main.command()
+@click.argument("tickers", nargs=-1)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default today.")
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Load recorded TICKER/YYYY-MM-DD.csv from a folder instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def fetch(**arguments: Any) -> None:
+    """Fill stocks.db with minute bars of TICKERS, or with recorded files.
+
+    Only what was never asked for is fetched; interrupted, it goes on where it stopped.
+    """
+    from orchestra import fetch as command
+
+    command.fetch(**arguments)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m orchestra")
