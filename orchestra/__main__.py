@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from orchestra.base.errors import AutoTraderError
+
 
 class _JsonObject(click.ParamType[dict[str, Any]]):
     name = "json"
@@ -45,6 +47,16 @@ def simulate(faults: tuple[dict[str, Any], ...]) -> None:
 
 
 @main.command()
+@click.option("--no-browser", is_flag=True, help="Do not open the page.")
+@click.option("--setup-only", is_flag=True, help="Create the databases and stop.")
+def start(no_browser: bool, setup_only: bool) -> None:
+    """Run the whole terminal until Ctrl-C, as ./start_pi.sh does."""
+    from orchestra import launch
+
+    launch.launch(open_browser=not no_browser, setup_only=setup_only)
+
+
+@main.command()
 @click.argument("tickers", nargs=-1)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default today.")
@@ -66,4 +78,7 @@ def fetch(**arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m orchestra")
+    try:
+        main(prog_name="python -m orchestra")
+    except AutoTraderError as error:
+        sys.exit(str(error))
