@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -51,16 +51,16 @@ def between(
     connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime
 ) -> list[Bar]:
     """The bars within ``first``..``last`` that may be seen, oldest first."""
-    return _dicts(between_rows(connection, ticker, first, last))
+    return _dicts(between_rows(connection, ticker, first, last).fetchall())
 
 
 def between_rows(
     connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime
-) -> list[Row]:
-    """The same as plain rows of timestamp, open, high, low, close, volume."""
+) -> sqlite3.Cursor:
+    """The same as a cursor over plain rows of timestamp, open, high, low, close, volume."""
     last = min(last, newest_visible())
     bounds = (ticker, clock.stamp(first), clock.stamp(last))
-    return _tuples(connection).execute(BETWEEN, bounds).fetchall()
+    return _tuples(connection).execute(BETWEEN, bounds)
 
 
 def count(connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime) -> int:
@@ -178,6 +178,7 @@ def _first_fault(given: Iterable[Any]) -> str:
     return "A bar's figures were refused by the database."
 
 
+@lru_cache(maxsize=64)
 def _session_times(day: str) -> frozenset[str]:
     """The part after the day of every stamp in that day's regular session; none on a closed day."""
     found = nyse().session_on(checks.moment(f"{day}T00:00:00Z").date())

@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import ForeignContents
 from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
+from orchestra.base.settings import Settings
 
 VERSION = "1"
 GRID_ROWS = len(nyse().sessions) * GRID_MINUTES
@@ -56,7 +57,8 @@ log = logging.getLogger("autotrader.database")
 class _Open(threading.local):
     """What this thread knows of the connection it last used."""
 
-    path: Path | None = None
+    settings: Settings | None = None
+    path = Path()
     connection: sqlite3.Connection | None = None
     tickers: frozenset[str] = frozenset()
 
@@ -66,11 +68,11 @@ _open = _Open()
 
 def stocks() -> sqlite3.Connection:
     """Return this thread's connection to stocks.db; the first use of a new file makes its tables."""
-    path = settings.current().stocks_db_path
-    if path is not _open.path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _open.path = path
-    connection = sqlite.kept(path, synchronous="NORMAL")
+    chosen = settings.current()
+    if chosen is not _open.settings:
+        _open.settings, _open.path = chosen, chosen.stocks_db_path
+        _open.path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite.kept(_open.path, synchronous="NORMAL")
     if connection is not _open.connection:
         if not _is_ready(connection):
             _create(connection)

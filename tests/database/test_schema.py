@@ -34,10 +34,10 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grid") / "stocks.db"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STOCKS_DB", str(path))
-        settings.current.cache_clear()
+        settings.adopt(None)
         db_manager.initialize_database()
     sqlite.close_kept()
-    settings.current.cache_clear()
+    settings.adopt(None)
     return path
 
 
