@@ -4,7 +4,7 @@ from orchestra.base import clock
 from orchestra.base.settings import Settings
 from system_databse import heartbeats, system_db_manager
 
-DEMO_START = "2024-06-03T13:29:00Z"  # a Monday, one minute before the open
+DEMO_START = "2024-06-03T13:25:00Z"  # a Monday, five minutes before the open
 DEMO_SPEED = "60"  # one market minute a second
 DEMO_CARDS = (("NVDA", 10_000), ("AAPL", 10_000), ("SPY", 15_000))
 DEMO_ALGORITHM = "sma_crossover"

@@ -51,6 +51,10 @@ def launch(*, open_browser: bool, setup_only: bool) -> None:
         print("AutoTrader is set up. Start it with ./start_pi.sh")
         return
     _refuse_busy_ports(chosen)
+    # For the processes started from here, and for what is stamped here
+    os.environ.update(demo.clock_settings(chosen))
+    settings.adopt(None)
+    clock.reset()
     terminal = _Terminal(chosen, address)
     try:
         terminal.start(stop)
@@ -67,7 +71,6 @@ class _Terminal:
     def __init__(self, chosen: Settings, address: str) -> None:
         self._log_dir = chosen.log_dir
         self._simulated = chosen.simulated_by_default
-        self._environment = {**os.environ, **demo.clock_settings(chosen)}
         python = sys.executable
         self._parts: list[Part] = []
         if self._simulated:
@@ -118,7 +121,6 @@ class _Terminal:
             part.process = subprocess.Popen(
                 part.command,
                 cwd=ROOT,
-                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # each part logs into its own file
                 stderr=errors,

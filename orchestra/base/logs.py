@@ -18,6 +18,11 @@ class _UtcFormatter(logging.Formatter):
         return clock.stamp()
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """alpaca-py reports each repeated subscription; ours are logged where they change."""
+    return not record.getMessage().startswith("subscribed to ")
+
+
 def start_logging(name: str, folder: Path) -> logging.Logger:
     """Send the process's log to ``folder/name.log`` and stdout; the stream's also to websocket.log."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,6 +36,7 @@ def start_logging(name: str, folder: Path) -> logging.Logger:
         stream_file = _rotating(folder / "websocket.log")
         for logger_name in WEBSOCKET_LOGGERS:
             _add(logging.getLogger(logger_name), stream_file)
+    logging.getLogger("alpaca.data.live.websocket").addFilter(_is_news)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     return logging.getLogger(f"autotrader.{name}")
 
