@@ -14,6 +14,12 @@ from orchestra.simulator import Exchange
 
 STANDING_STILL = 1e-6  # market seconds a machine second
 OPEN_MARKET = "2024-06-04T14:30:00Z"
+_PORTS = ("SIMULATOR_PORT", "SIMULATOR_STREAM_PORT")
+_ADDRESSES = {  # until the real ones are known: an accelerated clock allows none of Alpaca's
+    "ALPACA_TRADING_URL": "http://127.0.0.1:1",
+    "ALPACA_DATA_URL": "http://127.0.0.1:1",
+    "ALPACA_STREAM_URL": "ws://127.0.0.1:1/v2/iex",
+}
 
 
 @contextmanager
@@ -27,9 +33,10 @@ def running_exchange(**values: object) -> Iterator[Exchange]:
         "MARKET_CLOCK_START": OPEN_MARKET,
         "MARKET_CLOCK_SPEED": STANDING_STILL,
         "MARKET_CLOCK_ANCHOR": clock.machine_now().timestamp(),
+        **_ADDRESSES,
         **values,
     }
-    before = {name: os.environ.get(name) for name in (*changes, *_ADDRESSES)}
+    before = {name: os.environ.get(name) for name in (*changes, *_PORTS)}
     try:
         change(**changes)
         exchange = Exchange(settings.current(), port=0, stream_port=0)
@@ -53,15 +60,6 @@ def running_exchange(**values: object) -> Iterator[Exchange]:
                 os.environ[name] = value
         sqlite.close_kept()
         _forget()
-
-
-_ADDRESSES = (
-    "ALPACA_TRADING_URL",
-    "ALPACA_DATA_URL",
-    "ALPACA_STREAM_URL",
-    "SIMULATOR_PORT",
-    "SIMULATOR_STREAM_PORT",
-)
 
 
 def change(**values: object) -> None:

@@ -81,10 +81,13 @@ class Emission:
 
     def _emit(self, start: int) -> None:
         """Send the minute that began at ``start``, as far as faults let it."""
-        if self._faults.take("drop"):
+        if self.clients and self._faults.take("drop"):
             self._drop()
             return
-        if not self.clients or self._faults.standing("mute"):
+        frozen = bool(self._faults.standing("freeze"))
+        for client in self.clients:
+            client.freeze(frozen)
+        if frozen or not self.clients or self._faults.standing("mute"):
             return
         wanted = flattened(client.symbols(*_MINUTE_CHANNELS) for client in self.clients)
         if any("*" in client.symbols(*_MINUTE_CHANNELS) for client in self.clients):

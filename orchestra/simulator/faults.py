@@ -106,6 +106,7 @@ KINDS: dict[str, dict[str, tuple[Check, Any]]] = {
     "stall": {"point": (_one_of("received", "accepted", "filled"), REQUIRED), **_ORDER},
     # Stream
     "drop": {},  # the connection, before the next minute's frame
+    "freeze": {},  # until cleared: nothing is read, answered or sent
     "mute": {},  # connected, but not a frame of data
     "406": {},
     "auth_failed": {},

@@ -62,6 +62,8 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1  # headers and body leave together
     timeout = IDLE_SECONDS
+    error_content_type = "application/json"
+    error_message_format = '{"message": "%(message)s"}'
     server: HttpServer
 
     def setup(self) -> None:

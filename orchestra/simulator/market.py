@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from orchestra.base import clock
@@ -51,7 +51,8 @@ class Market:
                 session = calendar.session_on(day)
                 if session is not None:
                     close = min(session.close, new_york(day, fault["time"]))
-                    corrections[day] = Session(day, session.open, close)
+                    opens = close > session.open
+                    corrections[day] = Session(day, session.open, close) if opens else None
             if corrections:
                 calendar = calendar.corrected(corrections)
             self._corrected = (version, calendar)
@@ -117,7 +118,7 @@ class Market:
         while True:
             rows = self.source.bars(symbol, BEGINNING, last, 1, newest_first=True)
             if not rows or self._trades(symbol, rows[0], "market"):
-                return self._split(symbol, rows[0]) if rows else None
+                return self._in_shares_of(symbol, rows[0], moment) if rows else None
             last = rows[0].start - 1
 
     def opening(self, symbol: str, moment: datetime) -> float | None:
@@ -153,10 +154,9 @@ class Market:
 
     def _trades(self, symbol: str, bar: Bar, where: str) -> bool:
         """Whether ``where`` has this bar: not after an early close, not if a fault hides it."""
-        for fault in self._faults.standing("early_close"):
-            day = date.fromisoformat(fault["day"])
-            session, usual = self.calendar().session_on(day), self._calendar.session_on(day)
-            if session and usual and unix(session.close) <= bar.start < unix(usual.close):
+        if self._faults.standing("early_close"):
+            begin = datetime.fromtimestamp(bar.start, UTC)
+            if self._calendar.is_open(begin) and not self.calendar().is_open(begin):
                 return False
         return not any(
             fault["where"] in (where, "both")
@@ -181,10 +181,17 @@ class Market:
         return bar
 
     def split_adjusted(self, symbol: str, bar: Bar) -> Bar:
-        """The bar in today's shares: what ``adjustment=split`` serves."""
+        """The bar, as traded, in today's shares: what ``adjustment=split`` serves."""
         for split in self.splits():
             at = self._split_at(split)
             if split.symbol == symbol and bar.start < at <= clock.now().timestamp():
+                bar = adjusted(bar, split.ratio)
+        return bar
+
+    def _in_shares_of(self, symbol: str, bar: Bar, moment: datetime) -> Bar:
+        """A bar of the source in the shares of ``moment``, which may be after a split that it is not."""
+        for split in self.splits():
+            if split.symbol == symbol and self._split_at(split) <= moment.timestamp():
                 bar = adjusted(bar, split.ratio)
         return bar
 

@@ -20,7 +20,7 @@ log = logging.getLogger("autotrader.simulator")
 
 def new_app(faults: Faults, keys: tuple[str, str] | None) -> Flask:
     """Make the application without routes. ``keys`` are the only ones accepted; None: any."""
-    app = Flask("orchestra.simulator")
+    app = Flask("orchestra.simulator", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     limits = {"trading": RateLimit(), "data": RateLimit()}
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -54,12 +55,13 @@ class Exchange:
     def start(self) -> None:
         """Open the account and both ports. Raises AlreadyRunning, SettingsError."""
         chosen = self._settings
-        path = chosen.simulator_db
-        self._lock = lock(path)
-        try:
+        with ExitStack() as undo:
+            self._lock = lock(chosen.simulator_db)
+            undo.callback(self._lock.close)
             source, assets = _bars(chosen)
             self.market = Market(source, assets, self.faults)
-            self.account = Account(path, clock.now())
+            self.account = Account(chosen.simulator_db, clock.now())
+            undo.callback(self.account.close)
             self.matching = Matching(
                 self.account,
                 self.market,
@@ -68,9 +70,7 @@ class Exchange:
                 chosen.simulator_slippage_bps,
             )
             self._listen(chosen.keys if chosen.alpaca_api_key else None, source)
-        except BaseException:
-            self._lock.close()
-            raise
+            undo.pop_all()
 
     def _listen(self, keys: tuple[str, str] | None, source: BarSource) -> None:
         app = new_app(self.faults, keys)
@@ -162,4 +162,5 @@ def _bars(chosen: Settings) -> tuple[BarSource, dict[str, Any]]:
 
 
 def _busy(name: str, port: int, error: OSError) -> SettingsError:
-    return SettingsError(f"Setting {name}: cannot listen on port {port}: {error.strerror}.")
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return SettingsError(f"Setting {name}: cannot listen on port {port}: {reason}.")

@@ -150,7 +150,6 @@ class Stream:
         with self._lock:
             if len(self._clients) >= MOST_CONNECTIONS or self._faults.take("406"):
                 return 406
-            client.authenticated = True
             self._clients.append(client)
         return None
 

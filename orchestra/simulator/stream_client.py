@@ -46,7 +46,7 @@ class Client:
         kind = request.headers.get("Content-Type", "") if request else ""
         self._msgpack = kind == "application/msgpack"
         self.channels: dict[str, set[str]] = {channel: set() for channel in CHANNELS}
-        self.authenticated = False
+        self._frozen = False
 
     def encode(self, messages: list[Message]) -> bytes | str:
         """Pack messages as one frame. ``t`` is unix seconds until here."""
@@ -72,6 +72,13 @@ class Client:
     async def send_error(self, code: int) -> None:
         """Send one of Alpaca's errors."""
         await self.send({"T": "error", "code": code, "msg": ERRORS[code]})
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop reading, so that not even pings are answered, or go on."""
+        if frozen != self._frozen:
+            transport = self.connection.transport
+            transport.pause_reading() if frozen else transport.resume_reading()
+        self._frozen = frozen
 
     def wants(self, channel: str, symbol: str) -> bool:
         """Say whether a channel is subscribed for a symbol, or for all by ``*``."""
