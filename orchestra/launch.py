@@ -1,5 +1,6 @@
 """Runs the whole terminal for ``start_pi.sh``: starts each process, watches them, stops them in order."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -21,6 +22,9 @@ START_SECONDS = 60.0  # a Pi on an old card is slow
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 2.0
 POLL_SECONDS = 0.1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+_libc = ctypes.CDLL(None)
 
 
 @dataclass
@@ -125,6 +129,7 @@ class _Terminal:
                 stdout=subprocess.DEVNULL,  # each part logs into its own file
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C is ours to pass on, in order
+                preexec_fn=_end_with_parent,
             )
 
     def _await(self, part: Part, stop: threading.Event) -> None:
@@ -146,6 +151,11 @@ class _Terminal:
     def _last_words(self, part: Part) -> str:
         lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _end_with_parent() -> None:
+    """In the child: get SIGTERM when this process dies, however it dies."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _is_ready(part: Part) -> bool:

@@ -1,0 +1,234 @@
+"""Orders against the simulated exchange, well-behaved and not: journal, ledger and broker agree."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestra import exchange as clients
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import clock
+from orchestra.base.errors import (
+    ExchangeUnavailable,
+    OrderRefused,
+    OrderUnsettled,
+    PartlyFilled,
+)
+from orchestra.base.market_calendar import floor_minute
+from orchestra.execution import Execution, Intent, wait_for_orders
+from orchestra.simulator import Exchange
+from system_databse import card_calculations, order_journal, system_db_manager
+from tests.exchange_fixture import running_exchange
+
+
+@pytest.fixture
+def market() -> Iterator[Exchange]:
+    """An exchange standing still at 10:30 New York, an hour after the open."""
+    with running_exchange(ORDER_OPEN_SECONDS=0.5) as started:
+        yield started
+
+
+@pytest.fixture
+def execution(market: Exchange) -> Iterator[Execution]:
+    started = Execution(AlpacaWrapper())
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def card(market: Exchange) -> int:
+    return system_db_manager.create_algorithm("NVDA", "sma_crossover", 100_000)
+
+
+def carry_out(execution: Execution, *intents: Intent) -> None:
+    futures = execution.carry_out(intents)
+    for future in futures:
+        future.result(timeout=30)
+    wait_for_orders(futures, floor_minute(clock.now()))
+
+
+def intent(
+    card: int, side: str, shares: int, *, ticker: str = "NVDA", exit: bool = False
+) -> Intent:
+    return Intent(card, ticker, side, shares, floor_minute(clock.now()), exit=exit)
+
+
+def settle(execution: Execution) -> None:
+    """Reconcile until nothing is open, as cycle after cycle would."""
+    give_up_at = clock.elapsed() + 30
+    while order_journal.open_orders() and clock.elapsed() < give_up_at:
+        execution.reconcile()
+        clock.pause(0.02)
+    assert order_journal.open_orders() == []
+
+
+def broker_orders() -> list[dict[str, Any]]:
+    return list(clients.trading_client().get("/orders", {"status": "all", "limit": 500}))
+
+
+def broker_shares(ticker: str = "NVDA") -> int:
+    held = {p["symbol"]: int(p["qty"]) for p in clients.trading_client().get("/positions")}
+    return held.get(ticker, 0)
+
+
+def states() -> list[tuple[str, str]]:
+    rows = system_db_manager.ledger().execute("SELECT side, state FROM orders ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+def test_the_wrapper_trades_and_says_in_which_mode(
+    market: Exchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrapper = AlpacaWrapper()
+    assert (
+        capsys.readouterr().out == "✅ Alpaca client initialized in SIMULATED mode with iex feed\n"
+    )
+    assert wrapper.get_account_cash() == 100_000.0
+    price = wrapper.place_market_buy("NVDA", 10)
+    assert price > 0
+    assert broker_shares() == 10
+    assert wrapper.get_account_cash() == pytest.approx(100_000 - 10 * price, abs=0.01)
+    wrapper.place_market_sell("NVDA", 10)
+    assert broker_shares() == 0
+
+
+def test_tickers_are_validated(market: Exchange) -> None:
+    wrapper = AlpacaWrapper()
+    assert wrapper.validate_ticker("AAPL") is True
+    assert wrapper.validate_ticker("BRK.B") is True
+    for wrong in ("ZZZZZ", "", "aapl", "../orders", "A B?c=1", "AAPL/", "TOOLONGTICKER"):
+        assert wrapper.validate_ticker(wrong) is False
+
+
+def test_an_unreachable_broker_is_not_a_no(market: Exchange) -> None:
+    wrapper = AlpacaWrapper()
+    market.faults.add({"name": "500"})
+    with pytest.raises(ExchangeUnavailable):
+        wrapper.validate_ticker("AAPL")
+    with pytest.raises(ExchangeUnavailable):
+        wrapper.get_account_cash()
+
+
+def test_a_refusal_is_told_with_the_brokers_reason(market: Exchange) -> None:
+    wrapper = AlpacaWrapper()
+    with pytest.raises(OrderRefused, match="insufficient buying power"):
+        wrapper.place_market_buy("NVDA", 1_000_000)
+    with pytest.raises(OrderRefused, match="ended rejected"):
+        market.faults.add({"name": "reject", "times": 1})
+        wrapper.place_market_buy("NVDA", 1)
+    market.faults.add({"name": "partial_fill", "fraction": 0.4, "times": 1})
+    with pytest.raises(PartlyFilled) as partly:
+        wrapper.place_market_buy("NVDA", 10)
+    assert (partly.value.shares, partly.value.asked) == (4, 10)
+    market.faults.add({"name": "504_after_accept", "times": 1})
+    with pytest.raises(OrderUnsettled):
+        wrapper.place_market_buy("NVDA", 1)
+
+
+def test_a_buy_and_a_sell_are_recorded_as_they_were_filled(execution: Execution, card: int) -> None:
+    carry_out(execution, intent(card, "buy", 10))
+    carry_out(execution, intent(card, "sell", 4))
+    filled = {order["side"]: order for order in broker_orders()}
+    rows = {row["type"]: row for row in system_db_manager.get_transactions(card)}
+    for side, shares in (("buy", 10), ("sell", 4)):
+        assert rows[side]["shares"] == shares == int(filled[side]["filled_qty"])
+        assert rows[side]["price"] == float(filled[side]["filled_avg_price"])
+        assert rows[side]["timestamp"] == filled[side]["filled_at"][:19] + "Z"
+    assert card_calculations.calculate_position(card) == broker_shares() == 6
+    assert states() == [("buy", "filled"), ("sell", "filled")]
+
+
+def test_a_card_has_one_order_of_a_kind_in_a_minute(execution: Execution, card: int) -> None:
+    for _ in range(3):
+        carry_out(execution, intent(card, "buy", 10))
+    assert broker_shares() == 10
+    assert len(system_db_manager.get_transactions(card)) == 1
+
+
+def test_opposite_sides_on_one_ticker_are_carried_out_in_turn(
+    execution: Execution, card: int
+) -> None:
+    carry_out(execution, intent(card, "buy", 10))
+    other = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10_000)
+    carry_out(execution, intent(other, "buy", 5), intent(card, "sell", 10))
+    assert states() == [("buy", "filled"), ("sell", "filled"), ("buy", "filled")]
+    assert card_calculations.calculate_position(card) == 0
+    assert card_calculations.calculate_position(other) == broker_shares() == 5
+
+
+def test_an_order_whose_minute_is_over_is_dropped_with_the_reason(
+    execution: Execution, card: int
+) -> None:
+    late = Intent(card, "NVDA", "buy", 5, floor_minute(clock.now()) - timedelta(minutes=1))
+    carry_out(execution, late)
+    assert broker_orders() == []
+    assert states() == [("buy", "cancelled")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "shares", "state"),
+    [
+        ({"name": "504_after_accept", "times": 1}, 10, "filled"),
+        ({"name": "cut", "when": "after", "times": 1}, 10, "filled"),
+        ({"name": "500", "method": "POST", "times": 1}, 0, "lost"),
+        ({"name": "429", "method": "POST", "times": 1}, 0, "lost"),
+        ({"name": "cut", "when": "before", "times": 1}, 0, "lost"),
+        ({"name": "reject", "times": 1}, 0, "refused"),
+        ({"name": "stuck"}, 0, "cancelled"),
+        ({"name": "partial_fill", "fraction": 0.5, "then": "open", "times": 1}, 5, "partly_filled"),
+        (
+            {"name": "partial_fill", "fraction": 0.5, "then": "canceled", "times": 1},
+            5,
+            "partly_filled",
+        ),
+        ({"name": "500", "method": "GET", "path": "/v2/orders/", "times": 2}, 10, "filled"),
+    ],
+    ids=lambda value: (
+        f"{value['name']}-{value.get('when', value.get('then', ''))}"
+        if isinstance(value, dict)
+        else None
+    ),
+)
+def test_whatever_the_exchange_does_the_ledger_holds_what_the_broker_holds(
+    market: Exchange,
+    execution: Execution,
+    card: int,
+    fault: dict[str, Any],
+    shares: int,
+    state: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("orchestra.execution.LOST_AFTER_SECONDS", 0.1)
+    market.faults.add(fault)
+    carry_out(execution, intent(card, "buy", 10))
+    settle(execution)
+    assert states() == [("buy", state)]
+    assert card_calculations.calculate_position(card) == broker_shares() == shares
+    assert len(broker_orders()) <= 1
+
+
+def test_while_the_broker_cannot_be_asked_nothing_is_decided(
+    market: Exchange, execution: Execution, card: int
+) -> None:
+    market.faults.add({"name": "504_after_accept", "times": 1})
+    carry_out(execution, intent(card, "buy", 10))
+    market.faults.add({"name": "500"})
+    with pytest.raises(ExchangeUnavailable):
+        execution.reconcile()
+    assert execution.unsettled_cards() == {card}
+    market.faults.clear()
+    settle(execution)
+    assert card_calculations.calculate_position(card) == broker_shares() == 10
+
+
+def test_what_a_crash_left_open_is_settled_by_the_next_process(market: Exchange, card: int) -> None:
+    wrapper = AlpacaWrapper()
+    order = order_journal.intend(card, "NVDA", "buy", 10, floor_minute(clock.now()))
+    assert order is not None
+    wrapper.submit("NVDA", "buy", 10, order.client_order_id)  # and then the power went
+    restarted = Execution(wrapper)
+    settle(restarted)
+    restarted.close()
+    assert card_calculations.calculate_position(card) == broker_shares() == 10
+    assert len(broker_orders()) == 1

@@ -1,0 +1,256 @@
+"""``./start_pi.sh`` as the owner runs it, in a copy of the project of its own."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from orchestra.base import clock
+from orchestra.base.settings import ROOT, Settings
+from tests.exchange_fixture import free_port
+
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project's files as a clone would have them, with the environment that exists."""
+    copy = tmp_path / "autotrader"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+@pytest.fixture
+def environment(configure) -> dict[str, str]:
+    """No settings but three free ports."""
+    ours = {each.name.upper() for each in fields(Settings)}
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
+    ports = ("API_PORT", "SIMULATOR_PORT", "SIMULATOR_STREAM_PORT")
+    return {**kept, **{name: str(free_port()) for name in ports}}
+
+
+class Started:
+    """A running ``start_pi.sh``."""
+
+    def __init__(self, project: Path, environment: dict[str, str], *options: str) -> None:
+        self.url = f"http://127.0.0.1:{environment['API_PORT']}"
+        self.process = subprocess.Popen(
+            [project / "start_pi.sh", *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def output_until(self, wanted: str) -> str:
+        """Read lines until one holds ``wanted``; fails where the output ends before."""
+        assert self.process.stdout is not None
+        seen = ""
+        for line in self.process.stdout:
+            seen += line
+            if wanted in line:
+                return seen
+        raise AssertionError(f"{wanted!r} was never printed; the output was:\n{seen}")
+
+    def get(self, path: str) -> Any:
+        return requests.get(f"{self.url}{path}", timeout=5).json()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture
+def start(project: Path, environment: dict[str, str]) -> Iterator[Any]:
+    begun: list[Started] = []
+
+    def run(*options: str, **changes: str) -> Started:
+        begun.append(Started(project, {**environment, **changes}, *options))
+        return begun[-1]
+
+    yield run
+    for started in begun:
+        if started.process.poll() is None:
+            os.killpg(started.process.pid, signal.SIGTERM)
+            started.process.wait(60)
+        if started.process.stdout is not None:
+            started.process.stdout.close()
+
+
+def wait_for(condition: Any, what: str) -> None:
+    give_up_at = clock.elapsed() + PATIENCE_SECONDS
+    while not condition():
+        assert clock.elapsed() < give_up_at, f"waited in vain until {what}"
+        clock.pause(0.1)
+
+
+def refused(project: Path, environment: dict[str, str], **changes: str) -> str:
+    """Run it, expecting one sentence and a non-zero exit; returns the sentence."""
+    result = subprocess.run(
+        [project / "start_pi.sh", "--no-browser"],
+        env={**environment, **changes},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert result.returncode != 0
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_from_nothing_to_cards_that_trade_and_on_again(start: Any, project: Path) -> None:
+    terminal = start("--no-browser")
+    terminal.output_until("AutoTrader is running (SIMULATED)")
+    assert (project / ".env").stat().st_mode & 0o777 == 0o600
+    first = terminal.get("/api/algorithms")
+    assert [card["ticker"] for card in first["algorithms"]] == ["NVDA", "AAPL", "SPY"]
+    assert (first["market"]["mode"], first["market"]["speed"]) == ("simulated", 60.0)
+    assert terminal.get("/api/health")["status"] == "ok"
+
+    def traded() -> bool:
+        return any(card["trade_count"] for card in terminal.get("/api/algorithms")["algorithms"])
+
+    wait_for(traded, "a card has traded")
+    moved = terminal.get("/api/algorithms")
+    assert moved["market"]["now"] > first["market"]["now"]
+    before = {card["ticker"]: card["current_price"] for card in first["algorithms"]}
+    assert any(card["current_price"] != before[card["ticker"]] for card in moved["algorithms"])
+    children = children_of(terminal.process.pid)
+    assert len(children) >= 3
+    assert terminal.stop() == 0
+    wait_for(lambda: not any(map(is_alive, children)), "every process has ended")
+
+    again = start("--no-browser")
+    again.output_until("AutoTrader is running (SIMULATED)")
+    resumed = again.get("/api/algorithms")
+    assert resumed["market"]["now"] >= moved["market"]["now"]
+    assert [card["id"] for card in resumed["algorithms"]] == [1, 2, 3]
+    assert all(
+        new["trade_count"] >= old["trade_count"]
+        for new, old in zip(resumed["algorithms"], moved["algorithms"], strict=True)
+    )
+
+
+def test_a_second_start_beside_a_running_one_only_points_to_it(start: Any) -> None:
+    terminal = start("--no-browser")
+    terminal.output_until("AutoTrader is running (SIMULATED)")
+    second = start("--no-browser")
+    assert terminal.url in second.output_until("is running already")
+    assert second.process.wait(30) == 0
+    assert terminal.process.poll() is None
+
+
+def test_killed_outright_it_leaves_nothing_behind(start: Any) -> None:
+    terminal = start("--no-browser")
+    terminal.output_until("AutoTrader is running (SIMULATED)")
+    children = children_of(terminal.process.pid)
+    terminal.process.kill()
+    terminal.process.wait()
+    wait_for(lambda: not any(map(is_alive, children)), "every process has ended")
+
+
+def test_a_part_that_dies_is_started_again(start: Any) -> None:
+    terminal = start("--no-browser")
+    terminal.output_until("AutoTrader is running (SIMULATED)")
+    orchestrator = next(
+        pid for pid in children_of(terminal.process.pid) if runs(pid, "orchestrator")
+    )
+    os.kill(orchestrator, signal.SIGKILL)
+    assert "orchestrator ended" in terminal.output_until("starting it again")
+    wait_for(
+        lambda: any(
+            runs(pid, "orchestrator") and pid != orchestrator
+            for pid in children_of(terminal.process.pid)
+        ),
+        "the orchestrator runs again",
+    )
+
+
+def test_setting_up_only_starts_nothing(project: Path, environment: dict[str, str]) -> None:
+    command = [project / "start_pi.sh", "--setup-only"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "is set up" in done.stdout
+    assert (project / "system_databse" / "simulated.db").exists()
+    assert (project / "database" / "simulated.db").exists()
+
+
+def test_a_busy_port_is_one_sentence(project: Path, environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(environment["API_PORT"])))
+        taken.listen()
+        sentence = refused(project, environment)
+    assert f"Port {environment['API_PORT']} on 127.0.0.1 is not free" in sentence
+    assert "set API_PORT" in sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"ALPACA_PAPER": "yes"}, "ALPACA_PAPER: expected exactly True or False"),
+        ({"ALPACA_API_KEY": "K"}, "ALPACA_API_KEY and ALPACA_SECRET go together"),
+        (
+            {"ALPACA_API_KEY": "K", "ALPACA_SECRET": "S", "ALPACA_PAPER": "False"},
+            "LIVE trading is locked",
+        ),
+        ({"PYTHON": "no-such-python"}, "Python is missing"),
+    ],
+)
+def test_what_cannot_work_is_one_sentence(
+    project: Path, environment: dict[str, str], changes: dict[str, str], wanted: str
+) -> None:
+    (project / ".env").touch()
+    assert wanted in refused(project, environment, **changes)
+
+
+def test_a_bad_value_in_the_file_is_one_sentence(
+    project: Path, environment: dict[str, str]
+) -> None:
+    (project / ".env").write_text("API_PORT=eighty\n")
+    del environment["API_PORT"]
+    assert "API_PORT: expected a port number" in refused(project, environment)
+
+
+def children_of(pid: int) -> list[int]:
+    """Every process below ``pid``."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *children_of(int(child))]
+    return found
+
+
+def runs(pid: int, name: str) -> bool:
+    try:
+        return name in Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+    except OSError:
+        return False
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
