@@ -1,6 +1,8 @@
 """``python -m orchestra fetch``: years of minutes from the exchange, or recorded ones from files."""
 
 import json
+import sys
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,17 +20,6 @@ from orchestra.base.market_calendar import nyse
 DEFAULT_DAYS = 365
 
 
-@click.command()
-@click.argument("tickers", nargs=-1)
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default today.")
-@click.option(
-    "--csv",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Load recorded TICKER/YYYY-MM-DD.csv from a folder instead.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def fetch(
     tickers: tuple[str, ...],
     start: datetime | None,
@@ -36,10 +27,7 @@ def fetch(
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """Fill stocks.db with the minute bars of TICKERS, or with recorded files.
-
-    Only what was never asked for is fetched; interrupted, it goes on where it stopped.
-    """
+    """Fill stocks.db from the exchange or a folder, with progress on stderr and a summary on stdout."""
     if bool(tickers) == bool(folder):
         raise click.UsageError("Name tickers, or a folder with --csv.")
     try:
@@ -90,10 +78,11 @@ def _minutes(ranges: list[tuple[str, str]]) -> int:
     return sum(nyse().open_minutes(clock.parse(first), clock.parse(last)) for first, last in ranges)
 
 
-def _bar(label: str, length: int) -> Any:
-    return click.progressbar(
-        length=length, label=label, file=click.get_text_stream("stderr"), update_min_steps=1
+def _bar(label: str, length: int) -> AbstractContextManager[Any]:
+    bar: AbstractContextManager[Any] = click.progressbar(
+        length=length, label=label, file=sys.stderr
     )
+    return bar
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:
