@@ -96,6 +96,7 @@ class _Trader:
                     self.run_minute(minute)
                 self._sleep_to_next_minute(stop)
             else:
+                self._note_skipped(now)
                 self._last_minute = None
                 self._sleep_while_closed(stop)
         systemd.notify("STOPPING=1")
@@ -166,18 +167,17 @@ class _Trader:
         )
         systemd.notify("WATCHDOG=1")
 
-    def _note_skipped(self, minute: datetime) -> None:
-        """Put minutes on record that passed while an earlier cycle was still at work."""
+    def _note_skipped(self, until: datetime) -> None:
+        """Put open minutes before ``until`` on record in which the cycle before was still at work."""
         if self._last_minute is None:
             return
-        skipped = []
-        missed = self._last_minute + MINUTE
-        while missed < minute:
-            skipped.append(missed)
-            missed += MINUTE
-        if skipped:
-            log.warning("%d minutes were skipped before %s", len(skipped), clock.stamp(minute))
+        numbers = range(
+            self._calendar.minute_number(self._last_minute) + 1, self._calendar.minute_number(until)
+        )
+        if numbers:
+            log.warning("%d minutes were skipped before %s", len(numbers), clock.stamp(until))
             cards = system_db_manager.get_all_algorithms("running")
+            skipped = [self._calendar.minute_at(number) for number in numbers]
             journal_skipped(cards, skipped, "skipped: the cycle before took too long")
 
     def _note_downtime(self) -> None:
