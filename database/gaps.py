@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.base.market_calendar import floor_minute, nyse
 
 Range = tuple[int, int]  # minute numbers, both included
 Stamps = tuple[str, str]  # the same as stamps
 
+ANY_TICKER = "*"  # in ``asked``: nothing is answered, whatever is asked for
 SETTLING = timedelta(seconds=30)  # so long after its end a minute's bar may still be on its way
 
 
@@ -147,6 +148,20 @@ def asked_this_minute(connection: sqlite3.Connection, ticker: str) -> Range | No
         "SELECT first, last FROM asked WHERE ticker = ? AND at = ?", (ticker, _this_minute())
     ).fetchone()
     return (number_of(row[0]), number_of(row[1])) if row else None
+
+
+def note_hung(connection: sqlite3.Connection) -> None:
+    """Remember for this minute, for every process, that the exchange answers nothing and slowly."""
+    with sqlite.transaction(connection):
+        connection.execute(
+            "INSERT OR REPLACE INTO asked VALUES (?, '', '', ?)", (ANY_TICKER, _this_minute())
+        )
+
+
+def hung_this_minute(connection: sqlite3.Connection) -> bool:
+    """Whether asking now would only cost an algorithm its deadline."""
+    row = connection.execute("SELECT at FROM asked WHERE ticker = ?", (ANY_TICKER,)).fetchone()
+    return row is not None and row[0] == _this_minute()
 
 
 def without(ranges: list[Range], taken: Range | None) -> list[Range]:

@@ -17,6 +17,7 @@ from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import GRID_MINUTES, nyse
 
+SLOW_SECONDS = 1.0  # machine seconds; algorithms leave an exchange that fails so slowly alone
 CHUNK_SESSIONS = 20  # so many sessions of one ticker fit on one page of 10,000 bars
 
 log = logging.getLogger("autotrader.database")
@@ -71,9 +72,8 @@ class HistoricalFetcher:
 
     def fetch_range(self, tickers: list[str], wanted: gaps.Range) -> int:
         """Ask for a range of ended minutes in one request and store the answer with its coverage."""
-        claim_source(_label())
         self._await_budget()
-        answer = _ask(tickers, wanted)
+        answer = _answer(tickers, wanted)
         rows_of = {ticker: _rows(ticker, answer.get(ticker) or [], wanted) for ticker in tickers}
         connection = schema.stocks()
         stored = 0
@@ -111,8 +111,21 @@ def _label() -> str:
     return _labels[address]
 
 
+def _answer(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
+    """Ask for bars of our own source; raw bars by ticker."""
+    begun = clock.elapsed()
+    try:
+        claim_source(_label())
+        return _ask(tickers, wanted)
+    except ExchangeUnavailable:
+        _labels.clear()  # another exchange may stand there when it is back
+        if clock.elapsed() - begun > SLOW_SECONDS:
+            gaps.note_hung(schema.stocks())
+        raise
+
+
 def _ask(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
-    """Send one request (alpaca-py pages it) and return raw bars by ticker."""
+    """Send one request, which alpaca-py pages."""
     request = StockBarsRequest(
         symbol_or_symbols=tickers,
         timeframe=TimeFrame.Minute,
@@ -120,12 +133,8 @@ def _ask(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
         end=nyse().minute_at(wanted[1]),
         feed=DataFeed(settings.current().alpaca_feed),
     )
-    try:
-        with exchange.answering():
-            return dict(exchange.data_client().get_stock_bars(request))
-    except ExchangeUnavailable:
-        _labels.clear()  # another exchange may stand there when it is back
-        raise
+    with exchange.answering():
+        return dict(exchange.data_client().get_stock_bars(request))
 
 
 def _rows(ticker: str, answer: list[dict[str, Any]], wanted: gaps.Range) -> list[Row]:

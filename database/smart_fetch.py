@@ -8,9 +8,8 @@ from database import bars, gaps, schema
 from database.bars import Bar
 from orchestra.base import clock
 from orchestra.base.errors import ExchangeUnavailable, ForeignContents
-from orchestra.base.market_calendar import GRID_MINUTES, floor_minute, nyse
+from orchestra.base.market_calendar import GRID_MINUTES, nyse
 
-SLOW_SECONDS = 1.0  # machine seconds; an exchange that fails this slowly is left alone for a minute
 MARGIN = 1.3  # how much further back than its density says a thin ticker is looked for
 WIDER = 4  # the least growth of the window looked at
 FAR = 20  # its growth where nothing more was found
@@ -19,10 +18,9 @@ log = logging.getLogger("autotrader.database")
 
 
 class _Exchange:
-    """What this process has seen of the exchange: is it in reach, and when did it last hang."""
+    """Whether this process has reached the exchange the last time: only a change is logged."""
 
     reachable = True
-    hung_in: datetime | None = None
 
 
 def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
@@ -81,17 +79,14 @@ def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
     )
     if not lacking:
         return True
-    if _Exchange.hung_in == floor_minute(clock.now()):
+    if gaps.hung_this_minute(connection):
         return False
     from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load
 
-    begun = clock.elapsed()
     try:
         for part in gaps.joined(lacking, slack=GRID_MINUTES - 1):
             HistoricalFetcher().fetch_range([ticker], part)
     except (ExchangeUnavailable, ForeignContents) as error:
-        if clock.elapsed() - begun > SLOW_SECONDS:
-            _Exchange.hung_in = floor_minute(clock.now())
         if _Exchange.reachable:
             log.warning(
                 "History of %s cannot be fetched; the stored bars must do. %s", ticker, error

@@ -16,7 +16,6 @@ At = Callable[[str], None]
 def exchange_out_of_reach(configure: Configure) -> Iterator[None]:
     configure(ALPACA_DATA_URL=NOBODY)
     smart_fetch._Exchange.reachable = True
-    smart_fetch._Exchange.hung_in = None
     historical_pull._labels.clear()
     yield
 
