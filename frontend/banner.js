@@ -41,9 +41,9 @@ function unwell(health) {
 
 function held(cards) {
   return ["frozen", "paused"].flatMap((state) => {
-    const names = cards.filter((card) => card.state === state && card.status !== "stopped");
-    if (names.length === 0) return [];
-    return [{ kind: `card-${state}`, message: names.map((card) => card.ticker).join(", ") }];
+    const those = cards.filter((card) => card.state === state && card.status !== "stopped");
+    if (those.length === 0) return [];
+    return [{ kind: `card-${state}`, message: `not trading: ${those.map((card) => card.ticker).join(", ")}` }];
   });
 }
 
@@ -72,7 +72,7 @@ export class Banner {
     setAttribute(this.#node, "data-grave", GRAVE.includes(worst.kind) ? "" : null);
     setText(this.kind, worst.kind.replaceAll("-", " ").toUpperCase());
     setText(this.message, worst.message);
-    setText(this.more, others.length ? `+${others.length}` : "");
+    setText(this.more, others.length ? `+${others.length} more` : "");
   }
 
   #build() {

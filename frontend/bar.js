@@ -5,6 +5,9 @@ import { glyphOf, localTime, marketDayTime, marketTime, nextOpenTime, outcomeOf,
 
 const MODE_NOTES = { paper: "no real money", live: "real money" };
 
+// Above it the cents only take the room that the market's state needs.
+const CENTS_SHOWN_BELOW = 10_000;
+
 /** "SIMULATED 60x", "PAPER", "LIVE". */
 export function modeText({ mode, speed }) {
   const name = String(mode ?? "unknown").toUpperCase();
@@ -65,7 +68,8 @@ export class Bar {
     const total = sum(cards, "pnl");
     setAttribute(this.totals, "data-total-outcome", outcomeOf(total));
     setText(this.glyph, glyphOf(total));
-    setText(this.total, signed(total));
+    setText(this.total, signed(total, Math.abs(total) < CENTS_SHOWN_BELOW ? 2 : 0));
+    setAttribute(this.total, "data-total", Math.round(total * 100) / 100);
     setText(this.today, `today ${signed(sum(cards, "today_pnl"))}`);
   }
 }

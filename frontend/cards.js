@@ -2,7 +2,7 @@
 
 import { el, setAttribute, setText, updateKeyed } from "./dom.js";
 import {
-  capital, compact, dollars, glyphOf, marketTime, number, outcomeOf, percent, plural, signed,
+  capital, compact, dollars, glyphOf, instant, localMinute, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
 import { Spark } from "./spark.js";
 
@@ -14,7 +14,7 @@ export function decisionText(decision) {
   if (!decision) return "no decision yet";
   const action = String(decision.action ?? "").toUpperCase();
   const shares = decision.shares > 0 ? ` ${decision.shares}` : "";
-  const time = decision.bar ? `${marketTime(decision.bar)} ` : "";
+  const time = decision.bar ? `${localMinute(instant(decision.bar))} ` : "";
   return `${time}${action}${shares}${decision.reason ? ` · ${decision.reason}` : ""}`;
 }
 

@@ -2,7 +2,7 @@
 
 import { button, el, setAttribute, setText } from "./dom.js";
 import {
-  capital, dollars, glyphOf, localDayTime, instant, marketDayTime, number, outcomeOf, percent, plural, signed,
+  capital, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
 import { decisionText, stateText } from "./cards.js";
 
@@ -18,7 +18,7 @@ function figures(card) {
     ["price", dollars(card.current_price)],
     ["invested", dollars(card.invested)],
     ["cash", dollars(card.cash)],
-    ["last bar", marketDayTime(card.last_bar_at)],
+    ["last bar", localDayTime(instant(card.last_bar_at))],
     ["since", localDayTime(instant(card.created_at))],
   ];
 }

@@ -41,9 +41,9 @@ export function number(amount, digits = 2) {
   return (amount < 0 && /[1-9]/.test(text) ? MINUS : "") + text;
 }
 
-/** The exact gain or loss, always with its sign: +1,042.35. */
-export function signed(amount) {
-  return Number.isFinite(amount) ? signOf(amount) + number(Math.abs(amount)) : DASH;
+/** The gain or loss with its sign, exact unless told otherwise: +1,042.35. */
+export function signed(amount, digits = 2) {
+  return Number.isFinite(amount) ? signOf(amount) + number(Math.abs(amount), digits) : DASH;
 }
 
 export function dollars(amount) {
@@ -79,6 +79,11 @@ function formatTime(at, options) {
 /** Wall time where the reader is: 14:30:02. */
 export function localTime(at) {
   return formatTime(at, { second: "2-digit" });
+}
+
+/** Wall time where the reader is, to the minute: 14:30. */
+export function localMinute(at) {
+  return formatTime(at, {});
 }
 
 /** Day and wall time where the reader is: 2 Jan, 14:30. */

@@ -53,8 +53,8 @@ class Pad {
     this.keys = keypad(DIGITS, (key) => this.#type(key), this.ok);
     const cancel = button({ class: "wide", "data-action": "cancel" }, "Cancel", () => this.cancel());
     const label = { class: "layer pinpad", "data-pinpad": "", role: "dialog", "aria-label": "PIN", tabindex: -1 };
-    const title = el("h2", {}, "PIN");
-    const said = el("div", { class: "said" }, el("p", { class: "purpose" }, purpose), title, this.dots, this.message);
+    const title = [el("h2", {}, purpose), el("p", { class: "ask" }, "Type the PIN, then OK")];
+    const said = el("div", { class: "said" }, ...title, this.dots, this.message);
     this.node = el("section", label, el("div", { class: "side" }, said, cancel), this.keys);
     this.#draw();
     this.#countDown();
@@ -82,7 +82,6 @@ class Pad {
   #type(key) {
     if (this.#closed) return;
     this.#pin = key === "back" ? this.#pin.slice(0, -1) : (this.#pin + key).slice(0, LONGEST_PIN);
-    setText(this.message, "");
     this.#draw();
   }
 

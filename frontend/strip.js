@@ -16,6 +16,8 @@ export class Strip {
     this.buttons = { prev, next };
     prev.addEventListener("click", () => this.page(-1));
     next.addEventListener("click", () => this.page(1));
+    // A tapped card has the focus too, but nothing may move under the finger.
+    node.addEventListener("focusin", ({ target }) => target.matches(":focus-visible") && this.reveal(target));
     node.addEventListener("scroll", () => this.refresh(), { passive: true });
     new ResizeObserver(() => this.refresh()).observe(node);
     this.#listenToMouse();
@@ -33,7 +35,7 @@ export class Strip {
 
   /** Move by as many cards as fit. */
   page(direction) {
-    this.#moveBy(direction * Math.max(1, Math.floor(this.#node.clientWidth / this.#pitch())));
+    this.#moveBy(direction * this.#whole());
   }
 
   /** An arrow key: the focus moves when a card has it, else the strip moves by one card. */
@@ -41,12 +43,16 @@ export class Strip {
     const focused = this.#node.contains(document.activeElement) ? document.activeElement : null;
     if (!focused) return this.#moveBy(direction);
     const beside = direction > 0 ? focused.nextElementSibling : focused.previousElementSibling;
-    beside?.focus();
+    beside?.focus({ preventScroll: true });
   }
 
-  /** Bring a card into view. */
+  /** Bring a card wholly into view, by as little as it takes and always to a card's edge. */
   reveal(card) {
-    card?.scrollIntoView({ behavior: smoothness(), inline: "nearest", block: "nearest" });
+    const index = [...this.#node.children].indexOf(card);
+    const first = this.#first();
+    const last = first + this.#whole() - 1;
+    if (index >= 0 && index < first) this.#moveBy(index - first);
+    if (index > last) this.#moveBy(index - last);
   }
 
   #pitch() {
@@ -54,10 +60,18 @@ export class Strip {
     return second ? second.offsetLeft - first.offsetLeft : this.#node.clientWidth;
   }
 
+  /** How many cards are wholly in view. */
+  #whole() {
+    return Math.max(1, Math.floor(this.#node.clientWidth / this.#pitch()));
+  }
+
+  /** The index of the card at the left edge. */
+  #first() {
+    return Math.round(this.#node.scrollLeft / this.#pitch());
+  }
+
   #moveBy(cards) {
-    const pitch = this.#pitch();
-    const at = Math.round(this.#node.scrollLeft / pitch);
-    this.#node.scrollTo({ left: (at + cards) * pitch, behavior: smoothness() });
+    this.#node.scrollTo({ left: (this.#first() + cards) * this.#pitch(), behavior: smoothness() });
   }
 
   #listenToMouse() {

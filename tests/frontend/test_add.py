@@ -1,0 +1,198 @@
+"""Adding a card by touch alone."""
+
+from typing import Any
+
+import pytest
+
+from tests.frontend.conftest import OpenWall, Wall
+from tests.frontend.wire import CASH, Answer, FakeApi, error
+
+TWO_ALGORITHMS: dict[str, Any] = {
+    "algorithms": [
+        {"name": "sma_crossover", "title": "SMA", "description": "Crosses.", "parameters": [], "error": None},
+        {"name": "momentum", "title": "M", "description": "<i>Runs</i>", "parameters": [], "error": None},
+        {"name": "broken", "title": "B", "description": "", "parameters": [], "error": "line 3: bad"},
+    ]
+}  # fmt: skip
+
+
+def open_dialog(wall: Wall) -> None:
+    wall.act("add")
+    wall.enter_pin()
+    wall.find("[data-add]").wait_for()
+    wall.settle()
+
+
+def fill_in(wall: Wall, ticker: str = "BRK.B", capital: str = "2500") -> None:
+    wall.find("[data-field=ticker]").click()
+    wall.press(ticker)
+    wall.find("[data-field=capital]").click()
+    wall.press(capital)
+
+
+def complaint(wall: Wall) -> str:
+    return wall.find("[data-message]").text_content() or ""
+
+
+def field(wall: Wall, name: str) -> str:
+    return wall.find(f"[data-field={name}] output").text_content() or ""
+
+
+def test_adds_a_card_and_shows_it_at_once(wall: Wall) -> None:
+    open_dialog(wall)
+    fill_in(wall)
+    wall.act("submit")
+    wall.card(99).wait_for()
+    assert wall.find("[data-add]").count() == 0
+    sent = wall.api.asked("POST", "algorithms")[0]
+    assert sent.body == {
+        "ticker": "BRK.B",
+        "algorithm_type": "sma_crossover",
+        "initial_capital": 2500,
+    }
+    assert sent.headers["authorization"] == "Bearer secret-token"
+    assert sent.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(409, "not_enough_cash", "2,500.00 is 1,000.00 more than is available"),
+        error(422, "not_tradable", "BRK.B cannot be traded"),
+        error(503, "broker_unreachable", "The broker does not answer"),
+    ],
+)
+def test_a_refusal_says_why_and_keeps_what_was_typed(wall: Wall, refusal: Answer) -> None:
+    wall.api.replies["POST algorithms"] = refusal
+    open_dialog(wall)
+    fill_in(wall)
+    wall.act("submit")
+    wall.find(f"text={refusal.body['error']}").wait_for()
+    assert field(wall, "ticker") == "BRK.B"
+    assert field(wall, "capital") == "$2,500"
+    assert wall.find("[data-option=sma_crossover]").get_attribute("aria-checked") == "true"
+    del wall.api.replies["POST algorithms"]
+    wall.find("[data-key=back]").click()
+    wall.act("submit")
+    wall.card(99).wait_for()
+    assert wall.api.asked("POST", "algorithms")[1].body == {
+        "ticker": "BRK.B",
+        "algorithm_type": "sma_crossover",
+        "initial_capital": 250,
+    }
+
+
+def test_no_answer_may_still_have_added_it(wall: Wall) -> None:
+    open_dialog(wall)
+    fill_in(wall)
+    wall.api.offline = True
+    wall.act("submit")
+    wall.find("text=see whether the card is there").wait_for()
+    assert field(wall, "ticker") == "BRK.B"
+
+
+def test_what_is_missing_is_said_before_anything_is_sent(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.replies["GET available-algorithms"] = Answer(TWO_ALGORITHMS)
+    wall = open_wall(api)
+    open_dialog(wall)
+    for expected, step in (
+        ("Type a ticker", "[data-key=F]"),
+        ("Pick an algorithm", "[data-option=momentum]"),
+        ("Give it some capital", None),
+    ):
+        wall.act("submit")
+        assert complaint(wall) == expected
+        if step:
+            wall.find(step).click()
+    assert api.asked("POST", "algorithms") == []
+
+
+def test_algorithms_that_do_not_load_are_shown_and_cannot_be_picked(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.replies["GET available-algorithms"] = Answer(TWO_ALGORITHMS)
+    wall = open_wall(api)
+    open_dialog(wall)
+    broken = wall.find("[data-field=algorithm] [data-option=broken]")
+    assert broken.is_disabled()
+    assert "line 3: bad" in broken.inner_text()
+    assert "<i>Runs</i>" in wall.find("[data-option=momentum]").inner_text()
+    assert (
+        wall.find("[aria-checked=true]").count() == 0
+    )  # two to choose from: none is chosen for you
+    wall.find("[data-option=momentum]").click()
+    assert wall.find("[aria-checked=true]").get_attribute("data-option") == "momentum"
+
+
+def test_quick_steps_stop_at_what_is_available(wall: Wall) -> None:
+    open_dialog(wall)
+    wall.find("[data-field=capital]").click()
+    assert wall.find("[data-cash]").text_content() == "$25,000.50 available"
+    wall.find("[data-step='5000']").click()
+    wall.find("[data-step='10000']").click()
+    assert field(wall, "capital") == "$15,000"
+    wall.find("[data-step='10000']").click()
+    wall.find("[data-step='10000']").click()
+    assert field(wall, "capital") == "$25,000"
+    wall.find("[data-clear]").click()
+    assert field(wall, "capital") == ""
+    wall.find("[data-step=max]").click()
+    assert field(wall, "capital") == "$25,000"
+
+
+def test_unknown_cash_is_said_not_made_up(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.replies["GET account/cash"] = error(503, "broker_unreachable", "The broker does not answer")
+    wall = open_wall(api)
+    open_dialog(wall)
+    assert wall.find("[data-cash]").text_content() == "The broker does not answer"
+    wall.find("[data-field=capital]").click()
+    assert wall.find("[data-step=max]").is_disabled()
+    wall.find("[data-step='5000']").click()
+    assert field(wall, "capital") == "$5,000"
+
+
+def test_keys_type_into_the_field_that_was_tapped(wall: Wall) -> None:
+    open_dialog(wall)
+    assert wall.find("[data-key=A]").count() == 1
+    assert wall.find("[data-key='1']").count() == 0
+    assert wall.find("[data-key=back]").count() == 1
+    wall.find("[data-field=capital]").click()
+    assert wall.find("[data-key=A]").count() == 0
+    assert wall.find("[data-key='1']").count() == 1
+    assert wall.find("[data-key=back]").count() == 1
+    wall.press("007")
+    assert field(wall, "capital") == "$7"
+
+
+def test_by_keyboard_alone(wall: Wall) -> None:
+    wall.find("[data-action=add]").focus()
+    wall.page.keyboard.press("Enter")
+    for key in ("2", "0", "2", "0", "Enter"):
+        wall.page.keyboard.press(key)
+    wall.find("[data-option]").wait_for()
+    wall.page.keyboard.type("ko")
+    wall.page.keyboard.press("Tab")
+    wall.page.keyboard.press("Tab")
+    wall.page.keyboard.type("900")
+    wall.page.keyboard.press("Enter")
+    wall.card(99).wait_for()
+    assert wall.api.asked("POST", "algorithms")[0].body == {
+        "ticker": "KO",
+        "algorithm_type": "sma_crossover",
+        "initial_capital": 900,
+    }
+
+
+def test_two_taps_send_one_card(wall: Wall) -> None:
+    open_dialog(wall)
+    fill_in(wall)
+    wall.find("[data-action=submit]").evaluate("(node) => { node.click(); node.click(); }")
+    wall.card(99).wait_for()
+    assert len(wall.api.asked("POST", "algorithms")) == 1
+
+
+def test_cash_answer_of_the_contract_is_enough(wall: Wall) -> None:
+    wall.api.replies["GET account/cash"] = Answer({"available": CASH["available"]})
+    open_dialog(wall)
+    assert wall.find("[data-cash]").text_content() == "$25,000.50 available"

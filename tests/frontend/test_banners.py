@@ -1,0 +1,109 @@
+"""The worst problem is in the banner while it lasts, and only then."""
+
+from tests.frontend.conftest import OpenWall, Wall
+from tests.frontend.wire import CLOSED_MARKET, FakeApi, card
+
+TUESDAY = "2024-01-02T15:42:05Z"
+
+
+def part(status: str, message: str) -> dict[str, object]:
+    return {"status": status, "message": message, "age": 1}
+
+
+def banner(wall: Wall) -> tuple[str, str] | None:
+    """Kind and text of the banner; None when there is none."""
+    shown = wall.find("[data-banner]")
+    if shown.count() == 0:
+        return None
+    return shown.get_attribute("data-banner") or "", " ".join(shown.inner_text().split())
+
+
+def test_no_banner_while_all_is_well(wall: Wall) -> None:
+    assert banner(wall) is None
+
+
+def test_offline_says_since_when_and_dims_what_it_keeps(open_wall: OpenWall) -> None:
+    wall = open_wall(frozen_at=TUESDAY)
+    wall.api.offline = True
+    wall.pass_seconds(30)
+    assert banner(wall) == ("offline", "⚠ OFFLINE last data 08:42:05, under a minute ago")
+    wall.pass_seconds(515)
+    assert banner(wall) == ("offline", "⚠ OFFLINE last data 08:42:05, 9 min ago")
+    opacity = "(node) => Number(getComputedStyle(node).opacity)"
+    assert wall.card(1).locator(".pnl").evaluate(opacity) < 0.6
+    wall.api.offline = False
+    wall.poll()
+    assert banner(wall) is None
+    assert wall.card(1).locator(".pnl").evaluate(opacity) == 1
+
+
+def test_offline_from_the_start(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.offline = True
+    wall = open_wall(api)
+    assert banner(wall) == ("offline", "⚠ OFFLINE The server does not answer")
+    assert wall.find("[data-card]").count() == 0
+    assert "No cards" not in wall.find("[data-strip]").inner_text()
+    api.offline = False
+    wall.poll()
+    assert banner(wall) is None
+    assert wall.card(1).is_visible()
+
+
+def test_any_part_that_is_not_well_gets_a_banner_and_the_worst_wins(wall: Wall) -> None:
+    steps = [
+        ("pin", part("degraded", "the PIN is still 2020"), "pin"),
+        ("disk", part("degraded", "3 % free"), "disk"),
+        ("backup", part("degraded", "last one 3 days ago"), "backup"),
+        ("data", part("degraded", "newest bar 5 min old"), "data"),
+        ("broker", part("down", "no answer for 2 min"), "broker"),
+        ("orchestrator", part("down", "no heartbeat for 3 min"), "trader-stopped"),
+    ]
+    for count, (name, state, kind) in enumerate(steps):
+        wall.api.parts[name] = state
+        wall.poll()
+        shown = banner(wall)
+        assert shown is not None
+        assert shown[0] == kind
+        assert str(state["message"]) in shown[1]
+        assert shown[1].endswith(f"+{count} more") or count == 0
+    for name, _, _ in reversed(steps):
+        shown = banner(wall)
+        assert shown is not None
+        wall.api.parts[name] = part("ok", "")
+        wall.poll()
+    assert banner(wall) is None
+
+
+def test_a_trader_that_is_only_late_has_not_stopped(wall: Wall) -> None:
+    wall.api.parts["orchestrator"] = part("degraded", "skipped a minute")
+    wall.poll()
+    assert banner(wall) == ("orchestrator", "⚠ ORCHESTRATOR skipped a minute")
+
+
+def test_held_cards_are_named(wall: Wall) -> None:
+    wall.api.cards = [card(1, ticker="KO", state="paused"), card(2, ticker="F", state="frozen")]
+    wall.poll()
+    assert banner(wall) == ("card-frozen", "⚠ CARD FROZEN not trading: F +1 more")
+    wall.api.cards = [card(1, ticker="KO", state="paused")]
+    wall.poll()
+    assert banner(wall) == ("card-paused", "⚠ CARD PAUSED not trading: KO")
+    wall.api.cards = [card(1)]
+    wall.poll()
+    assert banner(wall) is None
+
+
+def test_the_end_of_the_calendar(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.market_open = False
+    api.market = {**CLOSED_MARKET, "next_open": None, "next_close": None}
+    shown = banner(open_wall(api))
+    assert shown is not None
+    assert shown[0] == "calendar-ended"
+    assert "closed for good" in shown[1]
+
+
+def test_simulated_is_a_badge_and_no_banner(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.market.update(mode="simulated", speed=60)
+    assert banner(open_wall(api)) is None

@@ -1,0 +1,236 @@
+"""What a card shows, and that an update changes nothing else."""
+
+from typing import Any
+
+import pytest
+
+from tests.frontend.conftest import Call, OpenWall, Wall
+from tests.frontend.wire import FakeApi, card
+
+MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
+
+
+def showing(open_wall: OpenWall, *cards: dict[str, Any], **options: Any) -> Wall:
+    api = FakeApi()
+    api.cards = list(cards)
+    return open_wall(api, **options)
+
+
+@pytest.mark.parametrize(
+    ("pnl", "outcome", "glyph", "figure", "border"),
+    [
+        (581.25, "profit", "▲", "+581", "solid"),
+        (-1204.5, "loss", "▼", "−1205", "dashed"),
+        (0.0, "even", "■", "0.00", "solid"),
+        (0.0049, "even", "■", "0.00", "solid"),
+        (-0.0049, "even", "■", "0.00", "solid"),
+        (0.005, "profit", "▲", "+0.01", "solid"),
+        (-0.01, "loss", "▼", "−0.01", "dashed"),
+    ],
+)
+def test_outcome_shows_four_ways(
+    open_wall: OpenWall, pnl: float, outcome: str, glyph: str, figure: str, border: str
+) -> None:
+    shown = showing(open_wall, card(1, pnl)).card(1)
+    colours = {
+        "profit": "rgb(0, 230, 118)",
+        "loss": "rgb(255, 82, 82)",
+        "even": "rgb(255, 255, 255)",
+    }
+    style = shown.evaluate(
+        "(node) => { const s = getComputedStyle(node);"
+        " return [s.borderTopColor, s.borderTopStyle, parseFloat(s.borderTopWidth)]; }"
+    )
+    assert shown.get_attribute("data-outcome") == outcome
+    assert shown.locator(".pnl").inner_text().replace("\n", "") == glyph + figure
+    assert shown.locator("[data-pnl]").inner_text() == figure
+    assert float(shown.locator("[data-pnl]").get_attribute("data-pnl") or "nan") == pnl
+    assert style == [colours[outcome], border, 2 if outcome == "even" else 6]
+
+
+@pytest.mark.parametrize(
+    ("amount", "figure"),
+    [
+        (5.81, "+5.81"),
+        (99.99, "+99.99"),
+        (99.995, "+100"),
+        (-9999.4, "−9999"),
+        (9999.5, "+10.0k"),
+        (12345.67, "+12.3k"),
+        (-99949, "−99.9k"),
+        (99950, "+100k"),
+        (999499, "+999k"),
+        (999500, "+1.00M"),
+        (-12345678, "−12.3M"),
+        (123456789, "+123M"),
+    ],
+)
+def test_profit_takes_six_characters_at_most(call: Call, amount: float, figure: str) -> None:
+    shown = call("format", "compact", amount)
+    assert shown == figure
+    assert len(shown) <= 6
+
+
+def test_card_says_all_there_is_to_say(open_wall: OpenWall) -> None:
+    decision = {"bar": "2024-01-02T15:41:00Z", "action": "buy", "shares": 57, "reason": "crossed"}
+    wall = showing(open_wall, card(7, 581.25, trade_count=1, last_decision=decision))
+    text = wall.card(7).inner_text()
+    for part in (
+        "NVDA",
+        "sma_crossover",
+        "today +12.40",
+        "+5.81%",
+        "125 sh · 1 trade",
+        "$10,581.25",
+        "of $10,000",
+        "08:41 BUY 57 · crossed",
+    ):
+        assert part in text
+    spoken = wall.card(7).get_attribute("aria-label")
+    assert spoken == "NVDA, sma_crossover, profit $581.25"
+
+
+def test_spark_draws_every_point_and_break_even(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, card(1, 100.0), card(2, 5.0, spark=[]))
+    line = wall.card(1).locator(".spark-line").get_attribute("d") or ""
+    assert line.count("L") == 3
+    assert wall.card(1).locator(".spark-base").get_attribute("d") != ""
+    assert wall.card(2).locator(".spark-line").get_attribute("d") == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "chip"),
+    [
+        ({}, ""),
+        ({"state": "paused"}, "PAUSED"),
+        ({"state": "frozen", "price_stale": True}, "FROZEN"),
+        ({"state": "stopping"}, "STOPPING"),
+        ({"status": "stopped", "state": "stopped"}, "STOPPED"),
+        ({"price_stale": True}, "OLD PRICE"),
+    ],
+)
+def test_state_shows_on_the_card(open_wall: OpenWall, changes: dict[str, Any], chip: str) -> None:
+    shown = showing(open_wall, card(1, 5.0, **changes)).card(1)
+    assert shown.locator(".chip").text_content() == chip
+    dim = float(shown.locator(".pnl").evaluate("(node) => getComputedStyle(node).opacity"))
+    assert (dim < 1) == ("price_stale" in changes)
+
+
+def test_stopped_card_stays_while_it_holds_shares(open_wall: OpenWall) -> None:
+    stopped: dict[str, Any] = {"status": "stopped", "state": "stopped"}
+    wall = showing(open_wall, card(1, **stopped), card(2, current_shares=0, **stopped), card(3))
+    assert wall.card(1).is_visible()
+    assert wall.card(2).count() == 0
+    assert wall.find("[data-card]").count() == 2
+
+
+def test_update_keeps_nodes_and_scroll(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, *(card(number, 1.0) for number in range(1, 9)))
+    wall.find("[data-strip]").evaluate("(node) => { node.scrollLeft = 740; }")
+    wall.page.wait_for_timeout(50)
+    before = wall.find("[data-strip]").evaluate("(node) => node.scrollLeft")
+    wall.page.evaluate(
+        "document.querySelectorAll('[data-card]').forEach((node) => { node.mine = node.dataset.card; })"
+    )
+    wall.api.cards = [card(number, -number * 1.0) for number in range(1, 9)]
+    wall.poll()
+    assert wall.card(3).locator("[data-pnl]").inner_text() == "−3.00"
+    assert wall.page.evaluate(
+        "[...document.querySelectorAll('[data-card]')].every((node) => node.mine === node.dataset.card)"
+    )
+    assert wall.find("[data-strip]").evaluate("(node) => node.scrollLeft") == before > 0
+
+
+def test_cards_come_go_and_change_places(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, card(1), card(2), card(3))
+    wall.api.cards = [card(3), card(4), card(1)]
+    wall.poll()
+    order = "[...document.querySelectorAll('[data-card]')].map((node) => node.dataset.card)"
+    assert wall.page.evaluate(order) == ["3", "4", "1"]
+    wall.api.cards = []
+    wall.poll()
+    assert "No cards yet" in wall.find("[data-strip]").inner_text()
+    wall.api.cards = [card(5)]
+    wall.poll()
+    assert wall.page.evaluate(order) == ["5"]
+    assert "No cards yet" not in wall.find("[data-strip]").inner_text()
+
+
+def test_an_answer_without_news_touches_no_node(open_wall: OpenWall) -> None:
+    wall = open_wall(frozen_at="2024-01-02T15:42:05Z")
+    wall.page.evaluate(
+        "() => { window.touched = [];"
+        " new MutationObserver((records) => window.touched.push(...records.map((each) => each.type)))"
+        " .observe(document, {subtree: true, childList: true, attributes: true, characterData: true}); }"
+    )
+    wall.poll()
+    assert wall.api.polls == 2
+    assert wall.page.evaluate("window.touched") == []
+
+
+def test_markup_from_the_server_shows_as_text(open_wall: OpenWall) -> None:
+    decision = {"bar": None, "action": MARKUP, "shares": 0, "reason": MARKUP}
+    hostile = card(
+        1,
+        ticker=MARKUP,
+        algorithm_type=MARKUP,
+        state=MARKUP,
+        display_name=MARKUP,
+        last_decision=decision,
+    )
+    wall = showing(open_wall, hostile)
+    wall.api.parts = {MARKUP: {"status": "down", "message": MARKUP}}
+    wall.poll()
+    wall.card(1).click()
+    wall.find("[data-drawer]").wait_for()
+    assert wall.find("img, b").count() == 0
+    assert wall.card(1).locator(".ticker").text_content() == MARKUP
+    assert MARKUP in (wall.card(1).locator(".decision").text_content() or "")
+    assert MARKUP in (wall.find("[data-banner]").text_content() or "")
+
+
+def test_status_bar_sums_up(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, card(1, 1581.25), card(2, -200.5))
+    assert wall.find("[data-total]").inner_text() == "+1,380.75"
+    assert wall.find("[data-today]").inner_text() == "today +24.80"
+    wall.api.cards = [card(1, 15810.25)]
+    wall.poll()
+    assert wall.find("[data-total]").inner_text() == "+15,810"
+    assert wall.find("[data-total]").get_attribute("data-total") == "15810.25"
+
+
+@pytest.mark.parametrize(
+    ("market", "mode", "note"),
+    [
+        ({"mode": "simulated", "speed": 60}, "SIMULATED 60x", "Tue 2 Jan 10:42 ET"),
+        ({"mode": "simulated", "speed": 1}, "SIMULATED", "Tue 2 Jan 10:42 ET"),
+        ({"mode": "paper"}, "PAPER", "no real money"),
+        ({"mode": "live"}, "LIVE", "real money"),
+    ],
+)
+def test_mode_is_unmistakable(
+    open_wall: OpenWall, market: dict[str, Any], mode: str, note: str
+) -> None:
+    api = FakeApi()
+    api.market.update(market)
+    wall = open_wall(api)
+    assert wall.find("[data-mode-name]").text_content() == mode
+    assert wall.find("[data-mode-note]").text_content() == note
+
+
+FRIDAY_NIGHT = "2024-01-05T21:30:00Z"
+
+
+@pytest.mark.parametrize(
+    ("market_open", "now", "turn", "text"),
+    [
+        (True, FRIDAY_NIGHT, "2024-07-03T17:00:00Z", "OPEN to 13:00 ET"),
+        (True, FRIDAY_NIGHT, None, "OPEN"),
+        (False, FRIDAY_NIGHT, "2024-01-08T14:30:00Z", "CLOSED · opens Mon 09:30 ET"),
+        (False, FRIDAY_NIGHT, "2024-07-01T13:30:00Z", "CLOSED · opens Mon 1 Jul 09:30 ET"),
+        (False, FRIDAY_NIGHT, None, "CLOSED for good"),
+    ],
+)
+def test_market_state(call: Call, market_open: bool, now: str, turn: str | None, text: str) -> None:
+    market = {"now": now, "next_open": turn, "next_close": turn}
+    assert call("bar", "marketText", {"market_open": market_open, "market": market}) == text

@@ -1,0 +1,191 @@
+"""The server as the page meets it: answers on the wire, and a note of what was asked."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Request, Route
+
+Json = dict[str, Any]
+
+OPEN_MARKET: Json = {
+    "now": "2024-01-02T15:42:05Z",
+    "next_open": "2024-01-03T14:30:00Z",
+    "next_close": "2024-01-02T21:00:00Z",
+    "mode": "paper",
+    "speed": 1,
+}
+CLOSED_MARKET: Json = {
+    **OPEN_MARKET,
+    "now": "2024-01-05T21:30:00Z",
+    "next_open": "2024-01-08T14:30:00Z",
+    "next_close": "2024-01-08T21:00:00Z",
+}
+
+
+def spark(values: list[float]) -> list[list[Any]]:
+    """A line of one value a minute since the open of 2024-01-02."""
+    return [
+        [f"2024-01-02T{14 + (30 + minute) // 60:02}:{(30 + minute) % 60:02}:00Z", value]
+        for minute, value in enumerate(values)
+    ]
+
+
+def card(number: int, pnl: float = 0.0, **changes: Any) -> Json:
+    """A card of 10,000 dollars as the server describes it."""
+    fields: Json = {
+        "id": number,
+        "display_name": f"NVDA_sma_crossover_20240102_14302{number % 10}",
+        "algorithm_type": "sma_crossover",
+        "ticker": "NVDA",
+        "initial_capital": 10000.0,
+        "status": "running",
+        "state": "running",
+        "created_at": "2024-01-02T14:30:20Z",
+        "stopped_at": None,
+        "current_shares": 125,
+        "trade_count": 3,
+        "current_value": 10000.0 + pnl,
+        "pnl": pnl,
+        "current_price": 77.23,
+        "cash": 346.25,
+        "invested": 9653.75,
+        "today_pnl": 12.4,
+        "last_bar_at": "2024-01-02T15:41:00Z",
+        "price_stale": False,
+        "last_decision": {
+            "bar": "2024-01-02T15:41:00Z",
+            "action": "hold",
+            "shares": 0,
+            "reason": "no cross",
+            "verdict": "hold",
+        },
+        "spark": spark([10000, 10010, 9990, 10000 + pnl]),
+    }
+    return {**fields, **changes}
+
+
+@dataclass
+class Answer:
+    """One answer of the server."""
+
+    body: Json
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def error(status: int, code: str, sentence: str, **more: Any) -> Answer:
+    return Answer({"error": sentence, "code": code, **more}, status)
+
+
+@dataclass
+class Call:
+    method: str
+    path: str
+    body: Json | None
+    headers: dict[str, str]
+
+
+Reply = Answer | Callable[[Call], Answer]
+LISTED: Json = {
+    "algorithms": [
+        {
+            "name": "sma_crossover",
+            "title": "SMA crossover",
+            "description": "Buys when SMA 20 crosses above SMA 50.",
+            "parameters": [],
+            "error": None,
+        }
+    ]
+}
+CASH = {"available": 25000.5, "cash": 45000.5, "allocated": 20000.0, "uncommitted": 30000.0}
+
+
+class FakeApi:
+    """Answers every request to /api; a test changes the fields, or `replies` for one call."""
+
+    def __init__(self) -> None:
+        self.cards: list[Json] = [card(1, 581.25)]
+        self.market_open = True
+        self.market: Json = dict(OPEN_MARKET)
+        self.parts: Json = {"orchestrator": {"status": "ok", "message": "", "age": 1}}
+        self.version = "1.0"
+        self.offline = False
+        self.silent = False
+        self.pin = "2020"
+        self.calls: list[Call] = []
+        self.replies: dict[str, Reply] = {}
+
+    def handle(self, route: Route) -> None:
+        call = _call(route.request)
+        if call.path == "settle":
+            route.fulfill(body="{}")
+            return
+        self.calls.append(call)
+        if self.silent:
+            return
+        if self.offline:
+            route.abort()
+            return
+        answer = self._answer(call)
+        headers = {"Content-Type": "application/json", **answer.headers}
+        route.fulfill(status=answer.status, headers=headers, body=json.dumps(answer.body))
+
+    def asked(self, method: str, path: str) -> list[Call]:
+        return [call for call in self.calls if (call.method, call.path) == (method, path)]
+
+    @property
+    def polls(self) -> int:
+        return len(self.asked("GET", "algorithms"))
+
+    def _answer(self, call: Call) -> Answer:
+        reply = self.replies.get(f"{call.method} {call.path}")
+        if reply is not None:
+            return reply if isinstance(reply, Answer) else reply(call)
+        usual: dict[str, Callable[[], Answer]] = {
+            "GET algorithms": lambda: Answer(self.overview()),
+            "GET available-algorithms": lambda: Answer(LISTED),
+            "GET account/cash": lambda: Answer(CASH),
+            "POST validate-pin": lambda: self._check_pin(call),
+            "POST algorithms": lambda: self._add(call),
+        }
+        known = usual.get(f"{call.method} {call.path}")
+        if known:
+            return known()
+        if call.method == "DELETE":
+            return self._stop(call)
+        return error(404, "not_found", "There is no such page")
+
+    def overview(self) -> Json:
+        return {
+            "market_open": self.market_open,
+            "market": self.market,
+            "health": {"status": "ok", "version": self.version, "parts": self.parts},
+            "algorithms": self.cards,
+        }
+
+    def _check_pin(self, call: Call) -> Answer:
+        if call.body and call.body.get("pin") == self.pin:
+            return Answer({"valid": True, "token": "secret-token", "expires_in": 120})
+        return error(401, "wrong_pin", "Wrong PIN", valid=False, attempts_left=4)
+
+    def _add(self, call: Call) -> Answer:
+        if call.headers.get("authorization") != "Bearer secret-token":
+            return error(401, "pin_required", "The PIN is required")
+        added = card(99, **(call.body or {}))
+        self.cards = [*self.cards, added]
+        return Answer(added, 201)
+
+    def _stop(self, call: Call) -> Answer:
+        if call.headers.get("authorization") != "Bearer secret-token":
+            return error(401, "pin_required", "The PIN is required")
+        number = int(call.path.split("/")[1].split("?")[0])
+        self.cards = [each for each in self.cards if each["id"] != number]
+        return Answer({"id": number, "status": "stopped"})
+
+
+def _call(request: Request) -> Call:
+    path = request.url.split("/api/", 1)[1]
+    body = json.loads(request.post_data) if request.post_data else None
+    return Call(request.method, path, body, request.headers)
