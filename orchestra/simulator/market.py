@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from orchestra.base import clock
@@ -72,7 +72,8 @@ class Market:
         ``where`` is ``rest`` or ``stream``: late and missing bars may concern only one of them.
         """
         now = clock.now()
-        last = min(last, newest_start(now) - self._lateness(symbol, where))
+        late = timedelta(seconds=self._lateness(symbol, where))
+        last = min(last, newest_start(now - late))
         found: list[Bar] = []
         while len(found) < limit and first <= last:
             wanted = limit - len(found)
@@ -141,15 +142,15 @@ class Market:
         ]
         return sorted(found, key=lambda split: split.day)
 
-    def _lateness(self, symbol: str, where: str) -> int:
+    def _lateness(self, symbol: str, where: str) -> float:
         """Market seconds by which bars of ``symbol`` appear after they have ended."""
         return max(
             (
-                round(fault["seconds"])
+                float(fault["seconds"])
                 for fault in self._faults.standing("late_bars")
                 if fault["where"] in (where, "both") and fault.concerns(symbol)
             ),
-            default=0,
+            default=0.0,
         )
 
     def _trades(self, symbol: str, bar: Bar, where: str) -> bool:
