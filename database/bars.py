@@ -1,10 +1,12 @@
 """Reading and writing the bars themselves. The one place that decides which bars may be seen."""
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
-from itertools import groupby
+from itertools import islice
+from operator import itemgetter, lt
 from typing import Any
 
 from database import checks, gaps
@@ -22,10 +24,12 @@ BETWEEN = """SELECT timestamp, open, high, low, close, volume FROM bars
 COUNT = """SELECT count(*) FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?"""
 PRICE = """SELECT close FROM bars WHERE ticker = ? AND timestamp <= ?
            ORDER BY timestamp DESC LIMIT 1"""
-STORE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
-           ON CONFLICT (ticker, timestamp) DO UPDATE SET open = excluded.open,
-           high = excluded.high, low = excluded.low, close = excluded.close,
-           volume = excluded.volume"""
+ADD = "INSERT OR IGNORE INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)"
+REPLACE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (ticker, timestamp) DO UPDATE SET open = excluded.open,
+             high = excluded.high, low = excluded.low, close = excluded.close,
+             volume = excluded.volume"""
+_figures = itemgetter("open", "high", "low", "close", "volume")
 
 
 def newest_visible(before: object = None) -> datetime:
@@ -92,8 +96,7 @@ def rows_of(ticker: str, given: Iterable[Mapping[str, Any]]) -> list[Row]:
                 day = stamp[:10]
                 times = _session_times(day)
             if stamp[10:] in times:
-                figures = (bar["open"], bar["high"], bar["low"], bar["close"], bar["volume"])
-                rows.append((ticker, stamp, *figures))
+                rows.append((ticker, stamp, *_figures(bar)))
             else:
                 checks.minute(stamp)
     except (KeyError, TypeError):
@@ -121,29 +124,34 @@ def store(connection: sqlite3.Connection, rows: list[Row]) -> int:
     if not rows:
         return 0
     try:
-        connection.executemany(STORE, rows)
+        # Most bars are new, and adding is a fifth faster; what is known, or bad, is left over
+        if connection.executemany(ADD, rows).rowcount < len(rows):
+            connection.executemany(REPLACE, rows)
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError):
         bad = [dict(zip(checks.FIELDS, row[1:], strict=True)) for row in rows]
         raise BadInput(_first_fault(bad)) from None
     return len(rows)
 
 
-def cover_rows(connection: sqlite3.Connection, rows: list[Row]) -> None:
-    """Cover the very minutes of these rows, in the caller's transaction: a stored bar is an answer."""
-    for ticker, of_ticker in groupby(rows, key=lambda row: row[0]):
-        for found in _runs(row[1] for row in of_ticker):
-            gaps.cover(connection, ticker, found)
+def cover_rows(connection: sqlite3.Connection, ticker: str, rows: list[Row]) -> None:
+    """Cover the very minutes of one ticker's rows, in the caller's transaction: a bar is an answer."""
+    for found in gaps.joined(_runs([row[1] for row in rows]), slack=0):
+        gaps.cover(connection, ticker, found)
 
 
-def _runs(stamps: Iterable[str]) -> Iterator[gaps.Range]:
-    """Consecutive minutes as ranges. A whole session is one comparison, not 390."""
-    for _, of_day in groupby(stamps, key=lambda stamp: stamp[:10]):
-        day = sorted(set(of_day))
-        low = gaps.number_of(day[0])
-        if gaps.number_of(day[-1]) - low == len(day) - 1:
-            yield low, low + len(day) - 1
+def _runs(stamps: list[str]) -> Iterator[gaps.Range]:
+    """The minutes of stamps as ranges. A whole session is one comparison, not 390."""
+    if not all(map(lt, stamps, islice(stamps, 1, None))):
+        stamps = sorted(set(stamps))
+    begin = 0
+    while begin < len(stamps):
+        end = bisect_left(stamps, f"{stamps[begin][:10]}U", begin)  # U: after every T of the day
+        low, high = gaps.number_of(stamps[begin]), gaps.number_of(stamps[end - 1])
+        if high - low == end - begin - 1:
+            yield low, high
         else:
-            yield from gaps.joined(((n, n) for n in map(gaps.number_of, day)), slack=0)
+            yield from ((n, n) for n in map(gaps.number_of, stamps[begin:end]))
+        begin = end
 
 
 def _tuples(connection: sqlite3.Connection) -> sqlite3.Cursor:

@@ -79,7 +79,7 @@ def insert_historical_data(ticker: str, bars_given: Iterable[Bar]) -> int:
     with sqlite.transaction(connection):
         schema.add_tickers(connection, [ticker])
         stored = bars.store(connection, rows)
-        bars.cover_rows(connection, rows)
+        bars.cover_rows(connection, ticker, rows)
     return stored
 
 

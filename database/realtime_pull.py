@@ -195,7 +195,8 @@ class RealtimeStreamer:
             try:
                 stream.run()
             except (Exception, asyncio.CancelledError) as error:
-                log.warning("The stream broke: %r", error)
+                if not run.ended.is_set():
+                    log.warning("The stream broke: %r", error)
             run.stream = None
             if run.ended.is_set():
                 return
