@@ -149,7 +149,7 @@ def open_wall(browser: Browser, address: str) -> Iterator[OpenWall]:
         settings = {"timezone_id": "America/Denver", "locale": "en-GB", **options}
         context = browser.new_context(viewport=size, **settings)
         contexts.append(context)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(10_000)
         context.route("**/api/**", api.handle)
         page = context.new_page()
         page.on("pageerror", lambda fault: complaints.append(str(fault)))

@@ -16,36 +16,32 @@ def showing(open_wall: OpenWall, *cards: dict[str, Any], **options: Any) -> Wall
     return open_wall(api, **options)
 
 
-@pytest.mark.parametrize(
-    ("pnl", "outcome", "glyph", "figure", "border"),
-    [
-        (581.25, "profit", "▲", "+581", "solid"),
-        (-1204.5, "loss", "▼", "−1205", "dashed"),
-        (0.0, "even", "■", "0.00", "solid"),
-        (0.0049, "even", "■", "0.00", "solid"),
-        (-0.0049, "even", "■", "0.00", "solid"),
-        (0.005, "profit", "▲", "+0.01", "solid"),
-        (-0.01, "loss", "▼", "−0.01", "dashed"),
-    ],
-)
-def test_outcome_shows_four_ways(
-    open_wall: OpenWall, pnl: float, outcome: str, glyph: str, figure: str, border: str
-) -> None:
-    shown = showing(open_wall, card(1, pnl)).card(1)
-    colours = {
-        "profit": "rgb(0, 230, 118)",
-        "loss": "rgb(255, 82, 82)",
-        "even": "rgb(255, 255, 255)",
-    }
-    style = shown.evaluate(
-        "(node) => { const s = getComputedStyle(node);"
-        " return [s.borderTopColor, s.borderTopStyle, parseFloat(s.borderTopWidth)]; }"
-    )
-    assert shown.get_attribute("data-outcome") == outcome
-    assert shown.locator(".pnl").inner_text().replace("\n", "") == glyph + figure
-    assert shown.locator("[data-pnl]").inner_text() == figure
-    assert float(shown.locator("[data-pnl]").get_attribute("data-pnl") or "nan") == pnl
-    assert style == [colours[outcome], border, 2 if outcome == "even" else 6]
+OUTCOMES = [
+    (581.25, "profit", "▲", "+581", "solid"),
+    (-1204.5, "loss", "▼", "−1205", "dashed"),
+    (0.0, "even", "■", "0.00", "solid"),
+    (0.0049, "even", "■", "0.00", "solid"),
+    (-0.0049, "even", "■", "0.00", "solid"),
+    (0.005, "profit", "▲", "+0.01", "solid"),
+    (-0.01, "loss", "▼", "−0.01", "dashed"),
+]
+COLOURS = {"profit": "rgb(0, 230, 118)", "loss": "rgb(255, 82, 82)", "even": "rgb(255, 255, 255)"}
+BORDER = """(node) => {
+    const style = getComputedStyle(node);
+    return [style.borderTopColor, style.borderTopStyle, parseFloat(style.borderTopWidth)];
+}"""
+
+
+def test_outcome_shows_by_colour_glyph_sign_and_line(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, *(card(number, case[0]) for number, case in enumerate(OUTCOMES)))
+    for number, (pnl, outcome, glyph, figure, line) in enumerate(OUTCOMES):
+        shown = wall.card(number)
+        assert shown.get_attribute("data-outcome") == outcome, pnl
+        assert shown.locator(".pnl").text_content() == glyph + figure
+        assert shown.locator("[data-pnl]").text_content() == figure
+        assert float(shown.locator("[data-pnl]").get_attribute("data-pnl") or "nan") == pnl
+        thickness = 2 if outcome == "even" else 6
+        assert shown.evaluate(BORDER) == [COLOURS[outcome], line, thickness]
 
 
 @pytest.mark.parametrize(
@@ -98,22 +94,21 @@ def test_spark_draws_every_point_and_break_even(open_wall: OpenWall) -> None:
     assert wall.card(2).locator(".spark-line").get_attribute("d") == ""
 
 
-@pytest.mark.parametrize(
-    ("changes", "chip"),
-    [
+def test_state_and_old_prices_show_on_the_card(open_wall: OpenWall) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({}, ""),
         ({"state": "paused"}, "PAUSED"),
         ({"state": "frozen", "price_stale": True}, "FROZEN"),
         ({"state": "stopping"}, "STOPPING"),
         ({"status": "stopped", "state": "stopped"}, "STOPPED"),
         ({"price_stale": True}, "OLD PRICE"),
-    ],
-)
-def test_state_shows_on_the_card(open_wall: OpenWall, changes: dict[str, Any], chip: str) -> None:
-    shown = showing(open_wall, card(1, 5.0, **changes)).card(1)
-    assert shown.locator(".chip").text_content() == chip
-    dim = float(shown.locator(".pnl").evaluate("(node) => getComputedStyle(node).opacity"))
-    assert (dim < 1) == ("price_stale" in changes)
+    ]
+    wall = showing(open_wall, *(card(number, **case[0]) for number, case in enumerate(cases)))
+    for number, (changes, chip) in enumerate(cases):
+        shown = wall.card(number)
+        assert shown.locator(".chip").text_content() == chip
+        dim = float(shown.locator(".pnl").evaluate("(node) => getComputedStyle(node).opacity"))
+        assert (dim < 1) == ("price_stale" in changes)
 
 
 def test_stopped_card_stays_while_it_holds_shares(open_wall: OpenWall) -> None:
@@ -199,23 +194,19 @@ def test_status_bar_sums_up(open_wall: OpenWall) -> None:
     assert wall.find("[data-total]").get_attribute("data-total") == "15810.25"
 
 
-@pytest.mark.parametrize(
-    ("market", "mode", "note"),
-    [
+def test_mode_is_unmistakable(wall: Wall) -> None:
+    cases: list[tuple[dict[str, Any], str, str]] = [
         ({"mode": "simulated", "speed": 60}, "SIMULATED 60x", "Tue 2 Jan 10:42 ET"),
         ({"mode": "simulated", "speed": 1}, "SIMULATED", "Tue 2 Jan 10:42 ET"),
         ({"mode": "paper"}, "PAPER", "no real money"),
         ({"mode": "live"}, "LIVE", "real money"),
-    ],
-)
-def test_mode_is_unmistakable(
-    open_wall: OpenWall, market: dict[str, Any], mode: str, note: str
-) -> None:
-    api = FakeApi()
-    api.market.update(market)
-    wall = open_wall(api)
-    assert wall.find("[data-mode-name]").text_content() == mode
-    assert wall.find("[data-mode-note]").text_content() == note
+    ]
+    for market, name, note in cases:
+        wall.api.market.update(market)
+        wall.poll()
+        assert wall.find("[data-mode]").get_attribute("data-mode") == market["mode"]
+        assert wall.find("[data-mode-name]").text_content() == name
+        assert wall.find("[data-mode-note]").text_content() == note
 
 
 FRIDAY_NIGHT = "2024-01-05T21:30:00Z"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from playwright.sync_api import ViewportSize
 
 from tests.frontend.conftest import CONTENT_POLICY, FRONTEND, OpenWall, Wall
 from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, card, error, spark
@@ -130,68 +131,71 @@ def with_sheet(wall: Wall) -> None:
     wall.find("[data-drawer] li[data-type]").first.wait_for()
 
 
-STATES: list[Callable[[Wall], None]] = [with_pin_pad, with_letters, with_refusal, with_sheet]
+def with_cards(wall: Wall) -> None:
+    """The page as it opens."""
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_every_state_fits(open_wall: OpenWall, size: tuple[int, int]) -> None:
-    for state in [None, *STATES]:
-        wall = open_wall(crowded(), *size)
-        if state:
-            state(wall)
-        assert faults(wall) == [], state
-        wall.page.context.close()
+STATES = [with_cards, with_pin_pad, with_letters, with_refusal, with_sheet]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def test_whole_cards_and_a_peek_of_the_next(open_wall: OpenWall, size: tuple[int, int]) -> None:
-    wall = open_wall(crowded(), *size)
-    edges: list[list[float]] = wall.page.evaluate(
-        "[...document.querySelectorAll('[data-card]')].map((node) => {"
-        " const box = node.getBoundingClientRect(); return [box.left, box.right]; })"
-    )
-    width = size[0]
-    whole = [right for _, right in edges if right <= width]
-    peeking = [left for left, right in edges if left < width - 8 and right > width]
-    assert len(whole) == WHOLE_CARDS[width]
-    assert len(peeking) == 1
-    assert width - peeking[0] < 90
+def resize(wall: Wall, width: int, height: int) -> None:
+    wall.page.set_viewport_size(ViewportSize(width=width, height=height))
+    wall.settle()
 
 
-@pytest.mark.parametrize(
-    ("size", "pixels"),
-    [((800, 480), 66), ((800, 450), 66), ((1280, 720), 60), ((1920, 1080), 71), ((390, 844), 60)],
-)
-def test_profit_can_be_read_across_the_room(
-    open_wall: OpenWall, size: tuple[int, int], pixels: int
-) -> None:
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_fits_every_size(open_wall: OpenWall, state: Callable[[Wall], None]) -> None:
+    wall = open_wall(crowded())
+    state(wall)
+    for size in SIZES:
+        resize(wall, *size)
+        assert faults(wall) == [], size
+
+
+def test_whole_cards_and_a_peek_of_the_next(open_wall: OpenWall) -> None:
+    wall = open_wall(crowded())
+    for width, height in SIZES:
+        resize(wall, width, height)
+        edges: list[list[float]] = wall.page.evaluate(
+            "[...document.querySelectorAll('[data-card]')].map((node) => {"
+            " const box = node.getBoundingClientRect(); return [box.left, box.right]; })"
+        )
+        whole = [right for _, right in edges if right <= width]
+        peeking = [left for left, right in edges if left < width - 8 and right > width]
+        assert len(whole) == WHOLE_CARDS[width]
+        assert len(peeking) == 1
+        assert width - peeking[0] < 90
+
+
+def test_profit_can_be_read_across_the_room(open_wall: OpenWall) -> None:
+    """Pixels for capitals of 16 minutes of arc at 2 m on the display of that size."""
     api = FakeApi()
     api.cards = [card(number, -12345.0) for number in range(1, 9)]
-    wall = open_wall(api, *size)
+    wall = open_wall(api)
     size_of = "(node) => parseFloat(getComputedStyle(node).fontSize)"
-    assert wall.card(1).locator("[data-pnl]").evaluate(size_of) >= pixels
-    assert faults(wall) == []
-
-
-@pytest.mark.parametrize("count", [0, 1, 2, 3, 60])
-def test_any_number_of_cards(open_wall: OpenWall, count: int) -> None:
-    api = FakeApi()
-    api.cards = [card(number, number * 100.0) for number in range(1, count + 1)]
-    for size in ((800, 480), (1920, 1080)):
-        wall = open_wall(api, *size)
+    for size, pixels in zip(SIZES, (66, 66, 60, 71, 60), strict=True):
+        resize(wall, *size)
+        assert wall.card(1).locator("[data-pnl]").evaluate(size_of) >= pixels, size
         assert faults(wall) == []
-        wall.page.context.close()
 
 
-def test_the_longest_market_line_fits(open_wall: OpenWall) -> None:
+def test_any_number_of_cards(open_wall: OpenWall) -> None:
+    wall = open_wall()
+    for count in (0, 1, 2, 3, 60):
+        wall.api.cards = [card(number, number * 100.0) for number in range(1, count + 1)]
+        wall.poll()
+        for size in SIZES:
+            resize(wall, *size)
+            assert faults(wall) == [], (count, size)
+
+
+def test_the_longest_market_line_fits(wall: Wall) -> None:
+    wall.api.market_open = False
+    wall.api.cards = [card(number, -1111.11) for number in range(1, 10)]
     for mode in ("simulated", "paper", "live"):
-        api = FakeApi()
-        api.market_open = False
-        api.market = {**CLOSED_MARKET, "mode": mode, "speed": 60}
-        api.cards = [card(number, -1111.11) for number in range(1, 10)]
-        wall = open_wall(api, 800, 480)
+        wall.api.market = {**CLOSED_MARKET, "mode": mode, "speed": 60}
+        wall.poll()
         assert faults(wall) == []
-        wall.page.context.close()
 
 
 def test_first_load_is_small_and_our_own(open_wall: OpenWall, address: str) -> None:
