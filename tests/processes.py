@@ -115,7 +115,18 @@ class Terminal:
 
     @property
     def orchestrator(self) -> "subprocess.Popen[bytes]":
-        return self._parts["orchestrator"].process
+        return self.processes["orchestrator"]
+
+    @property
+    def processes(self) -> "dict[str, subprocess.Popen[bytes]]":
+        """The processes by name: ``exchange``, ``api``, ``orchestrator``."""
+        return {name: part.process for name, part in self._parts.items()}
+
+    def attempt(self, name: str, **environment: str) -> tuple[int, str]:
+        """Start a part that is to refuse; return its exit status and what it printed."""
+        part = Part(name, self._folder, environment)
+        self._ended.append(part)
+        return part.process.wait(READY_SECONDS), part.log
 
     def start(self, *names: str, **environment: str) -> None:
         """Start these parts together, each with ``environment`` on top, and wait until they are ready."""

@@ -81,6 +81,7 @@ def _answer_error(error: Exception) -> Any:
         status = error.code or 500
         code = HTTP_CODES.get(status, "http_error")
         sentence = error.description or error.name
+        headers = {name: value for name, value in error.get_headers() if name == "Allow"}
     else:
         log.exception("A request failed: %s %s", request.method, request.path, exc_info=error)
         status, code = 500, "internal_error"

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from orchestra.base import clock
 from orchestra.base.errors import ExchangeUnavailable
 
+SLOW_AFTER_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 3.0
+SEATS = 2  # how many requests may wait for a slow call; the server has four threads
 
 _pool = ThreadPoolExecutor(4, thread_name_prefix="broker")
+_seats = threading.Semaphore(SEATS)
 _lock = threading.Lock()
-_under_way: dict[str, "Future[Any]"] = {}
+_under_way: dict[str, "tuple[Future[Any], float]"] = {}  # with the instant it began
 
 
 def ask(kind: str, call: Callable[[], Any]) -> Any:
@@ -23,16 +27,30 @@ def ask(kind: str, call: Callable[[], Any]) -> Any:
     Raises ExchangeUnavailable when it takes too long; the call goes on for the next who asks.
     """
     with _lock:
-        future = _under_way.get(kind)
-        if future is None:
-            future = _under_way[kind] = _pool.submit(call)
-            future.add_done_callback(lambda _: _forget(kind))
+        if kind not in _under_way:
+            _under_way[kind] = _pool.submit(_run, kind, call), clock.elapsed()
+        future, began = _under_way[kind]
     try:
-        return future.result(LONGEST_WAIT_SECONDS)
+        return _result(future, began + SLOW_AFTER_SECONDS)
     except TimeoutError:
-        raise ExchangeUnavailable("The broker does not answer at the moment: try again.") from None
+        pass
+    if _seats.acquire(blocking=False):
+        try:
+            return _result(future, began + LONGEST_WAIT_SECONDS)
+        except TimeoutError:
+            pass
+        finally:
+            _seats.release()
+    raise ExchangeUnavailable("The broker does not answer at the moment: try again.")
 
 
-def _forget(kind: str) -> None:
-    with _lock:
-        _under_way.pop(kind, None)
+def _result(future: "Future[Any]", until: float) -> Any:
+    return future.result(max(0.0, until - clock.elapsed()))
+
+
+def _run(kind: str, call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    finally:
+        with _lock:
+            del _under_way[kind]

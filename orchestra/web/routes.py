@@ -15,8 +15,12 @@ from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_tok
 from system_databse import access, card_states, system_db_manager
 
 TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
+WHOLE_FORM = re.compile(r"[1-9][0-9]{0,17}")  # fits SQLite's 64 bits
 PAGE_ROWS = 50
+LARGEST_PAGE = 500
+LARGEST_ID = 2**63 - 1  # SQLite's
 LARGEST_PIN = 64
+LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -25,7 +29,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 def validate_pin() -> ResponseReturnValue:
     """Give a token for the PIN; wrong tries are counted and end in a lock-out."""
     pin = json_object().get("pin")
-    if not isinstance(pin, str) or not 0 < len(pin) <= LARGEST_PIN:
+    if not isinstance(pin, str) or not 0 < len(pin) <= LARGEST_PIN or not pin.isprintable():
         raise ApiError(400, "bad_input", 'Expected {"pin": "digits"}.', fields={"valid": False})
     result = access.try_pin(pin)
     if result.valid:
@@ -86,7 +90,10 @@ def stop_algorithm(algo_id: int) -> ResponseReturnValue:
     if liquidate not in ("true", "false"):
         raise ApiError(400, "bad_input", f"Expected liquidate true or false, was {liquidate}.")
     card = _card_or_404(algo_id)
-    if liquidate == "true" and card["current_shares"] > 0 and card["state"] != "stopping":
+    running = card["status"] == "running"
+    holds = card["current_shares"] > 0 and card["state"] != "stopping"
+    if liquidate == "true" and (running or holds):
+        # One without shares too: a buy of this minute may be on its way
         card_states.stop_and_sell(algo_id)
     elif not system_db_manager.stop_algorithm(algo_id):
         raise ApiError(409, "nothing_to_do", f"{card['display_name']} is stopped already.")
@@ -96,10 +103,10 @@ def stop_algorithm(algo_id: int) -> ResponseReturnValue:
 @blueprint.get("/algorithms/<int:algo_id>/transactions")
 def get_transactions(algo_id: int) -> ResponseReturnValue:
     """Return a page of a card's transactions, newest first."""
-    if system_db_manager.get_algorithm(algo_id) is None:
+    if algo_id > LARGEST_ID or system_db_manager.get_algorithm(algo_id) is None:
         raise _not_found()
-    before = request.args.get("cursor", type=int)
-    limit = min(max(request.args.get("limit", PAGE_ROWS, type=int), 1), 500)
+    before = _whole_argument("cursor")
+    limit = min(_whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
     items, following = system_db_manager.get_transactions_page(algo_id, before, limit)
     return jsonify({"items": items, "next": following})
 
@@ -142,16 +149,28 @@ def _new_card(body: dict[str, Any]) -> tuple[str, str, float]:
         raise ApiError(400, "bad_input", "Expected algorithm_type, the name of an algorithm.")
     if isinstance(capital, bool) or not isinstance(capital, (int, float)):
         raise ApiError(400, "bad_input", "Expected initial_capital as a number of dollars.")
-    if not math.isfinite(capital) or capital <= 0:
-        raise ApiError(400, "bad_input", "Expected initial_capital to be above zero.")
+    if not 0 < capital <= LARGEST_CAPITAL:  # NaN is neither
+        raise ApiError(
+            400, "bad_input", "Expected initial_capital above zero and at most 10^12 dollars."
+        )
     return ticker.strip().upper(), algo_type, float(capital)
 
 
 def _card_or_404(algo_id: int) -> dict[str, Any]:
-    found = cards.card(algo_id)
+    found = cards.card(algo_id) if algo_id <= LARGEST_ID else None
     if found is None:
         raise _not_found()
     return found
+
+
+def _whole_argument(name: str) -> int | None:
+    """Return a whole number above zero from the address; None where it is not given."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if not WHOLE_FORM.fullmatch(text):
+        raise ApiError(400, "bad_input", f"Expected {name} as a whole number above zero.")
+    return int(text)
 
 
 def _not_found() -> ApiError:

@@ -53,7 +53,10 @@ def check_request() -> None:
 
 def json_object() -> dict[str, Any]:
     """Return the request's JSON object, or refuse it with 400."""
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # thousands of brackets within each other
+        body = None
     if not isinstance(body, dict):
         raise ApiError(400, "bad_json", "Expected a JSON object as the request's body.")
     return body

@@ -1,0 +1,153 @@
+"""How the terminal says it is, the list of algorithms, and the page's own files."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from database import db_manager
+from orchestra import __version__
+from orchestra.base import clock, sqlite
+from system_databse import heartbeats, system_db_manager
+from tests.exchange_fixture import change
+from tests.web.conftest import Api, new_api
+
+GOOD = '''"""A module."""
+
+class Algorithm:
+    """Buys low."""
+
+    title = "Buy low"
+    parameters = {"days": 3}
+
+    def __init__(self, ticker, initial_capital):
+        pass
+
+    def run(self, current_time, algo_id):
+        return ("hold", 0)
+'''
+
+
+def beat(**parts: tuple[str, str]) -> None:
+    heartbeats.beat(parts)
+
+
+def age_heartbeats(seconds: float) -> None:
+    moment = clock.machine_now() - timedelta(seconds=seconds)
+    with sqlite.transaction(system_db_manager.ledger()) as connection:
+        connection.execute("UPDATE heartbeats SET machine_time = ?", (moment.isoformat(),))
+
+
+def test_without_a_sign_of_life_it_is_down(locked: Api) -> None:
+    assert locked.read("/api/health") == {
+        "status": "down",
+        "version": __version__,
+        "parts": {
+            "orchestrator": {
+                "status": "down",
+                "message": "The trader has not been started.",
+                "age": None,
+            },
+            "data": {"status": "ok", "message": "", "age": 0.0},
+        },
+    }
+
+
+def test_with_a_fresh_sign_of_life_it_is_ok(locked: Api) -> None:
+    beat(orchestrator=("ok", "Cycle done."), broker=("ok", ""), stream=("ok", "1 ticker."))
+    found = locked.read("/api/health")
+    assert found["status"] == "ok"
+    assert found["parts"].keys() == {"orchestrator", "broker", "stream", "data"}
+    assert found["parts"]["orchestrator"]["message"] == "Cycle done."
+    assert 0 <= found["parts"]["orchestrator"]["age"] < 60
+    assert locked.read("/api/algorithms")["health"]["status"] == "ok"
+
+
+def test_one_part_that_ails_makes_it_degraded(locked: Api) -> None:
+    beat(orchestrator=("ok", ""), broker=("ok", ""), stream=("degraded", "Not connected."))
+    found = locked.read("/api/health")
+    assert found["status"] == "degraded"
+    assert found["parts"]["stream"]["message"] == "Not connected."
+    beat(broker=("down", "No answer."))
+    assert locked.read("/api/health")["status"] == "down"
+
+
+def test_an_old_sign_of_life_is_none(locked: Api) -> None:
+    beat(orchestrator=("ok", ""), stream=("ok", ""))
+    age_heartbeats(100)
+    assert locked.read("/api/health")["status"] == "ok"
+    age_heartbeats(130)
+    found = locked.read("/api/health")
+    assert found["status"] == "down"
+    assert found["parts"].keys() == {"orchestrator", "data"}  # the others' words are as old
+    assert "no sign of life for 130 s" in found["parts"]["orchestrator"]["message"]
+
+
+def test_old_prices_in_an_open_market_degrade_it(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 1_000)
+    db_manager.insert_minute_data("NVDA", "2024-06-04T14:00:00Z", 1, 1, 1, 1, 1)
+    found = locked.read("/api/health")
+    assert found["status"] == "degraded"
+    assert found["parts"]["data"]["message"] == "Prices are old: NVDA."
+
+
+def test_the_default_pin_is_mentioned_where_it_matters(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    assert "pin" not in locked.read("/api/health")["parts"]
+    change(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_ANCHOR="")
+    change(ALPACA_API_KEY="key", ALPACA_SECRET="secret")
+    found = new_api().read("/api/health")
+    assert (found["status"], found["parts"]["pin"]["message"]) == ("ok", "The PIN is still 2020.")
+    system_db_manager.set_config("pin", "7391")
+    assert "pin" not in new_api().read("/api/health")["parts"]
+
+
+def test_healthz(locked: Api) -> None:
+    response = locked.get("/healthz")
+    assert (response.status_code, response.text, response.mimetype) == (200, "ok", "text/plain")
+
+
+def test_the_algorithms_are_read_and_never_run(locked: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "algorithms"
+    folder.mkdir()
+    (folder / "good.py").write_text(GOOD)
+    (folder / "broken.py").write_text("class Algorithm:\n    def run(self:\n")
+    (folder / "empty.py").write_text("")
+    (folder / "trap.py").write_text(f"open({str(tmp_path / 'sprung')!r}, 'w')\n{GOOD}")
+    (folder / "_helper.py").write_text(GOOD)
+    (folder / "notes.txt").write_text(GOOD)
+    change(ALGORITHMS_DIR=folder)
+    found = {each["name"]: each for each in locked.read("/api/available-algorithms")["algorithms"]}
+    assert list(found) == ["broken", "empty", "good", "trap"]
+    assert found["good"] == {
+        "name": "good",
+        "title": "Buy low",
+        "description": "Buys low.",
+        "parameters": {"days": 3},
+        "error": None,
+    }
+    assert found["broken"]["error"].startswith("line 2: ")
+    assert found["empty"]["error"] == "has no class Algorithm"
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_new_file_is_listed_at_once(locked: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "algorithms"
+    folder.mkdir()
+    change(ALGORITHMS_DIR=folder)
+    assert locked.read("/api/available-algorithms") == {"algorithms": []}
+    (folder / "good.py").write_text(GOOD)
+    assert len(locked.read("/api/available-algorithms")["algorithms"]) == 1
+
+
+def test_the_owners_first_algorithm_is_there(locked: Api) -> None:
+    found = locked.read("/api/available-algorithms")["algorithms"]
+    assert "sma_crossover" in [each["name"] for each in found if each["error"] is None]
+
+
+def test_the_page_is_served(locked: Api) -> None:
+    page = locked.get("/")
+    assert (page.status_code, page.mimetype) == (200, "text/html")
+    assert "data-strip" in page.text and "<script" in page.text
+    for name, kind in (("script.js", "text/javascript"), ("style.css", "text/css")):
+        found = locked.get(f"/{name}")
+        assert (found.status_code, found.mimetype) == (200, kind)
