@@ -13,6 +13,7 @@ from orchestra.simulator.market import Market
 RATIO = Decimal("1e-6")
 AFTER_THE_END = timedelta(days=3650)  # the next session of a calendar that has no more
 HISTORY_SESSIONS = 30
+_BLOCKS = ("trading_blocked", "transfers_blocked", "account_blocked", "trade_suspended_by_user")
 
 
 def asset(listed: Asset) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def account(held: Account, market: Market, now: datetime) -> dict[str, Any]:
     cash, reserved = held.cash(), held.reserved()
     shares = {position.symbol: position.qty for position in held.positions()}
     worth = _worth(shares, market, now)
-    power = str(max(cash - reserved, ZERO))
+    power, value = str(max(cash - reserved, ZERO)), str(worth)
     before = _close_before(market.calendar(), now)
     last_equity = _equity_at(held, market, before.close) if before else STARTING_CASH
     return {
@@ -105,18 +106,15 @@ def account(held: Account, market: Market, now: datetime) -> dict[str, Any]:
         "portfolio_value": str(cash + worth),
         "equity": str(cash + worth),
         "last_equity": str(last_equity),
-        "long_market_value": str(worth),
+        "long_market_value": value,
         "short_market_value": "0",
-        "position_market_value": str(worth),
-        "initial_margin": str(worth),
-        "maintenance_margin": str(worth),
+        "position_market_value": value,
+        "initial_margin": value,
+        "maintenance_margin": value,
         "last_maintenance_margin": "0",
         "multiplier": "1",
         "shorting_enabled": False,
-        "trading_blocked": False,
-        "transfers_blocked": False,
-        "account_blocked": False,
-        "trade_suspended_by_user": False,
+        **dict.fromkeys(_BLOCKS, False),
         "created_at": held.created_at,
         "balance_asof": (before.day if before else now.date()).isoformat(),
         "sma": "0",

@@ -1,12 +1,14 @@
 """When which bars go to whom: each minute's frame a moment after the minute, corrections later."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestra.base import clock
 from orchestra.base.clock import Delay
+from orchestra.base.errors import SettingsError
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.simulator.bars import MINUTE_SECONDS, Bar
 from orchestra.simulator.faults import Faults
@@ -22,10 +24,10 @@ from orchestra.simulator.stream_client import (
 
 AFTER_THE_MINUTE = Delay(0, 0.010)  # well within clock.WAKE_UP at any speed
 LONGEST_NAP_SECONDS = 0.5
-LARGEST_LAG = timedelta(
-    minutes=30
-)  # behind by more than this, the clock was set: go on at the present
+# Behind by more than both, the clock was set: go on at the present
+LARGEST_LAG = Delay(30 * 60, 5)
 
+log = logging.getLogger("autotrader.simulator")
 Frames = list[tuple[Client, list[Message]]]
 
 
@@ -52,7 +54,7 @@ class Emission:
         try:
             while True:
                 now = clock.now()
-                if reached > now or now - reached > LARGEST_LAG:
+                if reached > now or now - reached > _largest_lag():
                     reached = floor_minute(now)
                 reached = await self._reach(self._next_end(reached), reached)
         finally:
@@ -64,11 +66,11 @@ class Emission:
         remaining = clock.due(end, AFTER_THE_MINUTE) - clock.elapsed()
         if remaining > 0:
             await asyncio.sleep(min(remaining, LONGEST_NAP_SECONDS))
-            if remaining > LONGEST_NAP_SECONDS:
-                return (
-                    reached if clock.now() - reached <= LARGEST_LAG else floor_minute(clock.now())
-                )
-        self._emit(unix(end) - MINUTE_SECONDS)
+            return reached  # and look again: the clock may have been set meanwhile
+        try:
+            self._emit(unix(end) - MINUTE_SECONDS)
+        except SettingsError as error:  # a broken recording
+            log.error("%s", error)
         return end
 
     def _next_end(self, after: datetime) -> datetime:
@@ -152,3 +154,8 @@ class Emission:
 
 
 _MINUTE_CHANNELS = ("bars", "updatedBars", "dailyBars", "trades", "quotes")
+
+
+def _largest_lag() -> timedelta:
+    machine = LARGEST_LAG.machine_seconds * clock.speed()
+    return timedelta(seconds=max(LARGEST_LAG.market_seconds, machine))

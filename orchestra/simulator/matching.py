@@ -1,5 +1,6 @@
 """The life of an order: checked, accepted, queued outside the session, filled, cancelled, expired."""
 
+import logging
 import threading
 import uuid
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from orchestra.base import clock
+from orchestra.base.errors import SettingsError
 from orchestra.base.market_calendar import MINUTE, Session, floor_minute
 from orchestra.simulator import order_request
 from orchestra.simulator.account import CENT, ZERO, Account, Order, moment, plain
@@ -19,6 +21,8 @@ from orchestra.simulator.refusals import BAD_REQUEST, Refusal, forbidden, invali
 FILL_SECONDS = 0.005  # machine time from accepting an order to its fill
 LONGEST_NAP_SECONDS = 1.0
 TICK = Decimal("0.0001")
+
+log = logging.getLogger("autotrader.simulator")
 
 
 @dataclass
@@ -106,7 +110,10 @@ class Matching:
         while not self._stopping:
             self._changed.wait(self._nap())
             self._changed.clear()
-            self.settle()
+            try:
+                self.settle()
+            except SettingsError as error:  # a broken recording
+                log.error("%s", error)
 
     def wake(self) -> None:
         """Look again now: a fault was cleared."""
@@ -247,11 +254,11 @@ class Matching:
 
     def _nap(self) -> float:
         """Machine seconds until an open order may be due: its delay, or the next market minute."""
-        orders = self._account.open_orders()
-        if not orders:
-            return LONGEST_NAP_SECONDS
         elapsed = clock.elapsed()
-        waits = [plan.due - elapsed for plan in self._plans.values() if plan.due > elapsed]
+        with self._account.lock:
+            if not self._account.open_orders():
+                return LONGEST_NAP_SECONDS
+            waits = [plan.due - elapsed for plan in self._plans.values() if plan.due > elapsed]
         waits.append(clock.due(floor_minute(clock.now()) + MINUTE) - elapsed)
         return min(max(min(waits), 0.0005), LONGEST_NAP_SECONDS)
 

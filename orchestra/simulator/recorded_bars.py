@@ -12,6 +12,7 @@ from orchestra.base.errors import SettingsError
 from orchestra.simulator.bars import Bar
 
 SHARES_A_TRADE = 100  # recordings carry no count of trades; Alpaca's bars do
+CACHED_FILES = 256  # about 30 MB
 
 
 class RecordedBars:
@@ -26,7 +27,7 @@ class RecordedBars:
             self._days.setdefault(file.parent.name, []).append(_day_of(file))
         if not self._days:
             raise SettingsError(f"Setting SIMULATOR_BARS: no TICKER/YYYY-MM-DD.csv in {folder}.")
-        self._read = lru_cache(maxsize=1024)(self._read_file)
+        self._read = lru_cache(maxsize=CACHED_FILES)(self._read_file)
 
     @cached_property
     def label(self) -> str:

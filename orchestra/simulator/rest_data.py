@@ -61,11 +61,8 @@ class DataRoutes:
         if adjustment in ("split", "all"):
             adjust = self._market.split_adjusted
             found = {s: [adjust(s, bar) for bar in bars] for s, bars in found.items()}
-        rows = {each: _rows(bars) for each, bars in found.items()}
-        answer: dict[str, Any] = {"bars": rows, "next_page_token": token}
-        if symbol is not None:
-            answer = {"bars": rows.get(symbol, []), "symbol": symbol, "next_page_token": token}
-        return Response(json.dumps(answer), mimetype="application/json")
+        text = _page_text(found, token) if symbol is None else _page_of(symbol, found, token)
+        return Response(text, mimetype="application/json")
 
     def _page(
         self,
@@ -168,7 +165,8 @@ class DataRoutes:
 
 def bar_json(bar: Bar) -> dict[str, Any]:
     """Return a bar as REST has it."""
-    return _rows([bar])[0]
+    found: dict[str, Any] = json.loads(_rows_text([bar]))[0]
+    return found
 
 
 def trade_json(bar: Bar) -> dict[str, Any]:
@@ -215,12 +213,24 @@ def split_json(symbol: str, ex_date: date, ratio: float) -> dict[str, Any]:
     return {**action, "old_cusip": cusip, "new_cusip": cusip[::-1]}
 
 
-def _rows(bars: list[Bar]) -> list[dict[str, Any]]:
+def _page_text(found: dict[str, list[Bar]], token: str | None) -> str:
+    bars = ",".join(f'"{symbol}":{_rows_text(rows)}' for symbol, rows in found.items())
+    return f'{{"bars":{{{bars}}},"next_page_token":{json.dumps(token)}}}'
+
+
+def _page_of(symbol: str, found: dict[str, list[Bar]], token: str | None) -> str:
+    rows = _rows_text(found.get(symbol, []))
+    return f'{{"bars":{rows},"symbol":"{symbol}","next_page_token":{json.dumps(token)}}}'
+
+
+def _rows_text(bars: list[Bar]) -> str:
+    """Bars as a JSON list. A long one written by json.dumps would hold up the stream's thread."""
     stamps = np.datetime_as_string(np.array([bar.start for bar in bars], dtype="datetime64[s]"))
-    return [
-        {"t": f"{t}Z", "o": o, "h": h, "l": low, "c": c, "v": v, "n": n, "vw": vw}
+    rows = [
+        f'{{"t":"{t}Z","o":{o!r},"h":{h!r},"l":{low!r},"c":{c!r},"v":{v},"n":{n},"vw":{vw!r}}}'
         for t, (_, o, h, low, c, v, n, vw) in zip(stamps.tolist(), bars, strict=True)
     ]
+    return f"[{','.join(rows)}]"
 
 
 def _stamp(unix_seconds: int) -> str:

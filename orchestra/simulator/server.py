@@ -1,18 +1,17 @@
 """The simulated exchange put together: one account, one market, REST and stream side by side."""
 
-import fcntl
 import os
 import signal
 import sys
 import threading
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from orchestra.base import clock, settings
-from orchestra.base.errors import AlreadyRunning, AutoTraderError, SettingsError
+from orchestra.base.errors import AutoTraderError, SettingsError
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import Settings
+from orchestra.base.single import only_one
 from orchestra.simulator.account import Account
 from orchestra.simulator.assets import listed
 from orchestra.simulator.bars import BarSource
@@ -27,6 +26,8 @@ from orchestra.simulator.rest_control import control_routes
 from orchestra.simulator.rest_data import DataRoutes
 from orchestra.simulator.rest_trading import TradingRoutes
 from orchestra.simulator.stream import Stream
+
+SWITCH_SECONDS = 0.001  # the stream's thread must not wait long for one that writes a page
 
 
 class Exchange:
@@ -56,8 +57,7 @@ class Exchange:
         """Open the account and both ports. Raises AlreadyRunning, SettingsError."""
         chosen = self._settings
         with ExitStack() as undo:
-            self._lock = lock(chosen.simulator_db)
-            undo.callback(self._lock.close)
+            undo.enter_context(only_one("simulator", chosen.simulator_db))
             source, assets = _bars(chosen)
             self.market = Market(source, assets, self.faults)
             self.account = Account(chosen.simulator_db, clock.now())
@@ -70,7 +70,7 @@ class Exchange:
                 chosen.simulator_slippage_bps,
             )
             self._listen(chosen.keys if chosen.alpaca_api_key else None, source)
-            undo.pop_all()
+            self._opened = undo.pop_all()
 
     def _listen(self, keys: tuple[str, str] | None, source: BarSource) -> None:
         app = new_app(self.faults, keys)
@@ -107,35 +107,15 @@ class Exchange:
         self.matching.stop()
         for thread in self._threads:
             thread.join()
-        self.account.close()
-        self._lock.close()
+        self._opened.close()
 
     def _serve_http(self) -> None:
         self._http.serve_forever(poll_interval=0.05)
 
 
-def lock(database: Path) -> TextIO:
-    """Hold the place beside ``database`` until the file returned is closed. Raises AlreadyRunning."""
-    path = database.with_name(f"{database.name}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.seek(0)
-        holder = file.read().strip()
-        file.close()
-        raise AlreadyRunning(
-            f"A simulated exchange is already running on {database}: it is process {holder}."
-        ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
 def run(faults: list[dict[str, Any]] | None = None) -> int:
     """Run the exchange of the current settings until SIGTERM or SIGINT; return the exit status."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

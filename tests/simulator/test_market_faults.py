@@ -22,7 +22,7 @@ from tests.simulator.conftest import (
     eventually,
     unhurried,
 )
-from tests.simulator.test_stream import Wire, following, wire
+from tests.simulator.wire import Wire, following, wire
 
 
 def utc(text: str) -> datetime:

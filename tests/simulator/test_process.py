@@ -73,7 +73,7 @@ def test_a_second_one_on_the_same_account_names_the_first(ports: dict[str, objec
         )
     assert second.returncode != 0
     assert len(second.stderr.splitlines()) == 1
-    assert f"it is process {running.pid}." in second.stderr
+    assert f"(pid {running.pid}) is already running" in second.stderr
 
 
 def test_after_a_kill_the_next_one_starts_on_the_same_account(ports: dict[str, object]) -> None:

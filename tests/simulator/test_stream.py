@@ -1,73 +1,18 @@
 """The stream: through the official client, and message by message."""
 
-import json
-import queue
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import msgpack
 import pytest
-from alpaca.data.enums import DataFeed
-from alpaca.data.live import StockDataStream
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 from orchestra.simulator import Exchange, stream
 from tests.exchange_fixture import change, running_exchange, set_clock
 from tests.simulator.conftest import PATIENCE_SECONDS, Http, connected_http, eventually
-
-EMPTY = {
-    "T": "subscription",
-    "trades": [],
-    "quotes": [],
-    "bars": [],
-    "updatedBars": [],
-    "dailyBars": [],
-    "statuses": [],
-    "lulds": [],
-    "corrections": [],
-    "cancelErrors": [],
-}
-
-
-class Wire:
-    """One raw connection, msgpack or JSON."""
-
-    def __init__(self, connection: ClientConnection, packed: bool) -> None:
-        self._connection = connection
-        self._packed = packed
-
-    def send(self, **message: Any) -> None:
-        text = msgpack.packb(message) if self._packed else json.dumps(message)
-        self._connection.send(text)
-
-    def send_raw(self, frame: Any) -> None:
-        self._connection.send(frame)
-
-    def receive(self) -> Any:
-        frame = self._connection.recv(timeout=PATIENCE_SECONDS)
-        assert isinstance(frame, bytes) == self._packed
-        return msgpack.unpackb(frame) if self._packed else json.loads(frame)
-
-    def error(self) -> int:
-        (message,) = self.receive()
-        assert message["T"] == "error"
-        return int(message["code"])
-
-    def log_in(self) -> None:
-        assert self.receive() == [{"T": "success", "msg": "connected"}]
-        self.send(action="auth", key="any", secret="pair")
-        assert self.receive() == [{"T": "success", "msg": "authenticated"}]
-
-
-@contextmanager
-def wire(exchange: Exchange, packed: bool = True) -> Iterator[Wire]:
-    headers = {"Content-Type": "application/msgpack"} if packed else {}
-    with connect(exchange.stream_url, additional_headers=headers, proxy=None) as connection:
-        yield Wire(connection, packed)
+from tests.simulator.wire import EMPTY, following, wire
 
 
 @pytest.fixture
@@ -79,24 +24,6 @@ def running_fast() -> Iterator[Exchange]:
 
 def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-@contextmanager
-def following(exchange: Exchange, *symbols: str) -> Iterator[tuple[StockDataStream, Any]]:
-    """The official client in its thread, subscribed to minute bars; they arrive in the queue."""
-    client = StockDataStream("any", "pair", feed=DataFeed.IEX, url_override=exchange.stream_url)
-    bars: queue.Queue[Any] = queue.Queue()
-
-    async def receive(bar: Any) -> None:
-        bars.put(bar)
-
-    client.subscribe_bars(receive, *symbols)
-    thread = threading.Thread(target=client.run, daemon=True)
-    thread.start()
-    eventually(lambda: client._running)
-    yield client, bars
-    client.stop()
-    thread.join(PATIENCE_SECONDS)
 
 
 def test_the_official_client_gets_the_bars_that_history_has(running_fast: Exchange) -> None:
@@ -169,7 +96,7 @@ def test_a_minute_without_trades_sends_nothing(running_fast: Exchange) -> None:
 
 
 def test_nothing_is_sent_for_closed_minutes() -> None:
-    start = "2024-06-04T19:58:00Z"
+    start = "2024-06-04T19:50:00Z"
     with (
         running_exchange(
             MARKET_CLOCK_START=start, MARKET_CLOCK_SPEED=1200, MARKET_CLOCK_SKIP_CLOSED=True
@@ -179,8 +106,12 @@ def test_nothing_is_sent_for_closed_minutes() -> None:
         it.log_in()
         it.send(action="subscribe", bars=["AAPL"])
         it.receive()
-        seen = {it.receive()[0]["t"].to_datetime() for _ in range(4)}
-    assert {utc("2024-06-04T19:59:00"), utc("2024-06-05T13:30:00")} <= seen
+        minutes = [it.receive()[0]["t"].to_datetime()]
+        while minutes[-1] < utc("2024-06-05T13:32:00"):
+            minutes.append(it.receive()[0]["t"].to_datetime())
+    evening = [minute for minute in minutes if minute < utc("2024-06-05T00:00:00")]
+    assert evening[-1] == utc("2024-06-04T19:59:00")
+    assert minutes[len(evening) :] == [utc(f"2024-06-05T13:3{number}:00") for number in range(3)]
 
 
 def test_the_wildcard_gets_every_symbol(running_fast: Exchange) -> None:

@@ -1,5 +1,6 @@
 """Account, assets, orders and positions through the official client."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -15,7 +16,7 @@ from alpaca.trading.requests import (
 
 from orchestra.simulator import Exchange
 from tests.exchange_fixture import running_exchange, set_clock
-from tests.simulator.conftest import Trader, connected_trader
+from tests.simulator.conftest import Trader, connected_http, connected_trader, eventually
 
 NEWEST_CLOSE = "211.54"  # AAPL's at 10:30 New York on 2024-06-04 with seed 2020
 
@@ -231,3 +232,22 @@ def test_the_portfolio_history_ends_now(trader: Trader) -> None:
     assert history.timestamp == [1717531200, 1717617600, 1717684200]
     assert history.equity[-1] == float(trader.client.get_account().equity)
     assert history.base_value == 100000
+
+
+def test_orders_from_many_threads_are_each_filled_once(trader: Trader, exchange: Exchange) -> None:
+    """Eight threads ask for more than the cash allows; what is accepted adds up to the cent."""
+
+    def buy(number: int) -> list[int]:
+        with connected_http(exchange) as http:
+            return [
+                http.order(qty=30, client_order_id=f"{number}-{each}").status_code
+                for each in range(4)
+            ]
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = [code for answers in pool.map(buy, range(8)) for code in answers]
+    assert sorted(codes) == [200] * 15 + [403] * 17  # 15 x 30 x 211.54 = 95,193.00
+    eventually(lambda: not trader.client.get_orders())
+    account = trader.client.get_account()
+    assert (account.cash, account.buying_power) == ("4807.00", "4807.00")
+    assert trader.client.get_open_position("AAPL").qty == "450"
