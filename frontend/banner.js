@@ -1,5 +1,6 @@
 /** What is wrong, worst first, and the one line that says so. */
 
+import { stateOf } from "./cards.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { localTime, span } from "./format.js";
 
@@ -41,9 +42,10 @@ function unwell(health) {
 
 function held(cards) {
   return ["frozen", "paused"].flatMap((state) => {
-    const those = cards.filter((card) => card.state === state && card.status !== "stopped");
+    const those = cards.filter((card) => stateOf(card) === state);
     if (those.length === 0) return [];
-    return [{ kind: `card-${state}`, message: `not trading: ${those.map((card) => card.ticker).join(", ")}` }];
+    const why = those.length === 1 && those[0].state_reason ? ` · ${those[0].state_reason}` : "";
+    return [{ kind: `card-${state}`, message: `not trading: ${those.map((card) => card.ticker).join(", ")}${why}` }];
   });
 }
 

@@ -7,7 +7,6 @@ import {
 import { Spark } from "./spark.js";
 
 const FLASH_MS = 300;
-const QUIET_STATES = ["running", ""];
 
 /** The few words of the last decision: "10:41 BUY 57 · crossed above". */
 export function decisionText(decision) {
@@ -18,10 +17,15 @@ export function decisionText(decision) {
   return `${time}${action}${shares}${decision.reason ? ` · ${decision.reason}` : ""}`;
 }
 
+/** The card's state; a stopped card may still be "stopping", while its shares are being sold. */
+export function stateOf(card) {
+  const state = String(card.state ?? "running");
+  return card.status === "stopped" && state === "running" ? "stopped" : state;
+}
+
 /** What the chip says, empty for a card that simply runs. */
 export function stateText(card) {
-  const state = card.status === "stopped" ? "stopped" : String(card.state ?? "");
-  if (!QUIET_STATES.includes(state)) return state.toUpperCase();
+  if (stateOf(card) !== "running") return stateOf(card).toUpperCase();
   return card.price_stale ? "OLD PRICE" : "";
 }
 
@@ -51,7 +55,7 @@ class CardView {
     this.percent = el("strong");
     this.counts = el("span");
     this.spark = new Spark();
-    this.facts = { price: fact("price"), cash: fact("cash"), invested: fact("invested") };
+    this.facts = { price: fact("price"), cash: fact("cash"), holdings: fact("holdings") };
     this.value = el("span", { class: "value" });
     this.of = el("span");
     this.decision = el("p", { class: "decision" });
@@ -86,7 +90,7 @@ class CardView {
 
   #markOutcome(card) {
     setAttribute(this.node, "data-outcome", outcomeOf(card.pnl));
-    setAttribute(this.node, "data-state", card.status === "stopped" ? "stopped" : card.state ?? "running");
+    setAttribute(this.node, "data-state", stateOf(card));
     setAttribute(this.node, "data-stale", card.price_stale ? "" : null);
     setAttribute(this.node, "aria-label", spoken(card));
     setText(this.glyph, glyphOf(card.pnl));
@@ -101,7 +105,7 @@ class CardView {
     setText(this.of, `of ${capital(card.initial_capital)}`);
     setText(this.facts.price.value, dollars(card.current_price));
     setText(this.facts.cash.value, dollars(card.cash));
-    setText(this.facts.invested.value, dollars(card.invested));
+    setText(this.facts.holdings.value, dollars(card.current_value - card.cash));
   }
 
   #writeLabels(card) {
@@ -109,7 +113,7 @@ class CardView {
     setText(this.algorithm, card.algorithm_type);
     setText(this.today, Number.isFinite(card.today_pnl) ? `today ${signed(card.today_pnl)}` : "");
     setText(this.chip, stateText(card));
-    setText(this.decision, decisionText(card.last_decision));
+    setText(this.decision, card.state_reason || decisionText(card.last_decision));
   }
 
   #flash() {

@@ -4,7 +4,7 @@ import { button, el, setAttribute, setText } from "./dom.js";
 import {
   capital, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
-import { decisionText, stateText } from "./cards.js";
+import { decisionText, stateOf, stateText } from "./cards.js";
 
 const IDLE_MS = 120_000;
 const TRANSACTIONS_SHOWN = 20;
@@ -16,17 +16,19 @@ function figures(card) {
     ["today", signed(card.today_pnl)],
     ["shares", number(card.current_shares, 0)],
     ["price", dollars(card.current_price)],
-    ["invested", dollars(card.invested)],
+    ["holdings", dollars(card.current_value - card.cash)],
     ["cash", dollars(card.cash)],
+    ["net invested", dollars(card.invested)],
     ["last bar", localDayTime(instant(card.last_bar_at))],
     ["since", localDayTime(instant(card.created_at))],
   ];
 }
 
-/** What each button does, said before it is tapped. */
+/** What each button does, said before it is tapped; a button without a sentence is not shown. */
 function consequences(card, open) {
   const shares = plural(card.current_shares, "share");
   const when = open ? "now" : "when the market opens";
+  if (stateOf(card) === "stopping") return {};
   if (card.status === "stopped") return { sell: `Sells the ${shares} at the market price ${when}.` };
   const held = card.current_shares > 0;
   return {
@@ -63,7 +65,8 @@ export class Drawer {
     this.sell = this.#choice("stop-sell", "Stop and sell", true);
     const close = button({ class: "close", "data-action": "cancel", "aria-label": "Close" }, "×", () => this.cancel());
     const head = el("header", {}, el("div", {}, this.title, this.subtitle), this.pnl, close);
-    const exact = el("div", { class: "exact" }, this.facts, this.decision);
+    this.reason = el("p", { class: "warning" });
+    const exact = el("div", { class: "exact" }, this.facts, this.reason, this.decision);
     const label = { class: "layer drawer", "data-drawer": "", role: "dialog", "aria-label": "Card", tabindex: -1 };
     const foot = el("footer", {}, this.keep.node, this.sell.node);
     this.node = el("section", label, head, el("div", { class: "columns" }, exact, this.history), this.error, foot);
@@ -84,6 +87,7 @@ export class Drawer {
     setText(this.subtitle, [card.algorithm_type, stateText(card).toLowerCase()].filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
     setText(this.decision, decisionText(card.last_decision));
+    setText(this.reason, card.state_reason ?? "");
     this.#writeFigures(figures(card));
     this.#writeConsequences(consequences(card, open));
   }
@@ -97,8 +101,9 @@ export class Drawer {
 
   #writeConsequences({ keep, sell }) {
     this.keep.node.hidden = keep === undefined;
+    this.sell.node.hidden = sell === undefined;
     setText(this.keep.says, keep ?? "");
-    setText(this.sell.says, sell);
+    setText(this.sell.says, sell ?? "");
     setText(this.sell.name, keep === undefined ? "Sell the shares" : "Stop and sell");
   }
 

@@ -5,7 +5,8 @@ import { countdown, plural } from "./format.js";
 import { DIGITS, keyFor, keypad } from "./keypad.js";
 
 const IDLE_MS = 30_000;
-const LONGEST_PIN = 12;
+const LONGEST_PIN = 64;
+const DOTS_SHOWN = 12;
 const LOCKED_WITHOUT_A_TIME_SECONDS = 30;
 
 export class PinPad {
@@ -86,7 +87,7 @@ class Pad {
   }
 
   #draw() {
-    setText(this.dots, `${"●".repeat(this.#pin.length)}○`);
+    setText(this.dots, dots(this.#pin.length));
     setAttribute(this.dots, "data-dots", this.#pin.length);
     setAttribute(this.dots, "aria-label", plural(this.#pin.length, "digit"));
     for (const key of this.keys.children) key.disabled = this.#closed;
@@ -124,6 +125,12 @@ class Pad {
     }
     this.#draw();
   }
+}
+
+/** A dot for each digit and a ring for the next; a long PIN ends in a count. */
+function dots(digits) {
+  const more = digits - DOTS_SHOWN;
+  return more > 0 ? `${"●".repeat(DOTS_SHOWN)} +${more}` : `${"●".repeat(digits)}○`;
 }
 
 function refusal(error) {

@@ -52,6 +52,8 @@ def browser() -> Iterator[Browser]:
 class StaticFiles(SimpleHTTPRequestHandler):
     """Serves the page's files under the policy that the real server sends."""
 
+    protocol_version = "HTTP/1.1"
+
     def end_headers(self) -> None:
         self.send_header("Content-Security-Policy", CONTENT_POLICY)
         super().end_headers()

@@ -100,6 +100,7 @@ def test_state_and_old_prices_show_on_the_card(open_wall: OpenWall) -> None:
         ({"state": "paused"}, "PAUSED"),
         ({"state": "frozen", "price_stale": True}, "FROZEN"),
         ({"state": "stopping"}, "STOPPING"),
+        ({"status": "stopped", "state": "stopping"}, "STOPPING"),
         ({"status": "stopped", "state": "stopped"}, "STOPPED"),
         ({"price_stale": True}, "OLD PRICE"),
     ]
@@ -109,6 +110,15 @@ def test_state_and_old_prices_show_on_the_card(open_wall: OpenWall) -> None:
         assert shown.locator(".chip").text_content() == chip
         dim = float(shown.locator(".pnl").evaluate("(node) => getComputedStyle(node).opacity"))
         assert (dim < 1) == ("price_stale" in changes)
+
+
+def test_a_card_that_is_held_says_why(open_wall: OpenWall) -> None:
+    reason = "It failed three times in a row: ZeroDivisionError"
+    wall = showing(open_wall, card(1, state="paused", state_reason=reason))
+    assert wall.card(1).locator(".decision").text_content() == reason
+    assert reason in wall.find("[data-banner]").inner_text()
+    wall.card(1).click()
+    assert reason in wall.find("[data-drawer]").inner_text()
 
 
 def test_stopped_card_stays_while_it_holds_shares(open_wall: OpenWall) -> None:

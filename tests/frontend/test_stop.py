@@ -65,6 +65,18 @@ def test_stopped_card_with_shares_can_only_be_sold(open_wall: OpenWall) -> None:
     wall.card(1).wait_for(state="detached")
 
 
+def test_nothing_is_left_to_do_while_the_shares_are_being_sold(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.cards = [
+        card(1, status="stopped", state="stopping", state_reason="Its shares are being sold.")
+    ]
+    wall = open_wall(api)
+    open_sheet(wall)
+    assert not wall.find("[data-action=stop]").is_visible()
+    assert not wall.find("[data-action=stop-sell]").is_visible()
+    assert "Its shares are being sold." in wall.find("[data-drawer]").inner_text()
+
+
 def test_exact_figures_follow_the_polls(wall: Wall) -> None:
     open_sheet(wall)
     assert "+581.25" in wall.find("[data-drawer]").inner_text()
