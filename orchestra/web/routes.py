@@ -178,7 +178,7 @@ def _not_found() -> ApiError:
 
 
 def _market() -> dict[str, Any]:
-    now = clock.now()
+    now, chosen = clock.now(), settings.current()
     next_open, next_close = nyse().next_open(now), nyse().next_close(now)
     return {
         "market_open": nyse().is_open(now),
@@ -186,8 +186,9 @@ def _market() -> dict[str, Any]:
             "now": clock.stamp(now),
             "next_open": clock.stamp(next_open) if next_open else None,
             "next_close": clock.stamp(next_close) if next_close else None,
-            "mode": settings.current().mode,
+            "mode": chosen.mode,
             "speed": clock.speed(),
+            "skip_closed": chosen.market_clock_skip_closed,
         },
     }
 

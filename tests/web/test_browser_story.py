@@ -1,22 +1,14 @@
 """Someone in front of the wall: real Chromium, real gunicorn, real orchestrator, simulated exchange."""
 
-import os
 import re
-import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from orchestra.base import sqlite
 from tests.exchange_fixture import STANDING_STILL
-from tests.frontend.conftest import QUIET_CHROMIUM
-from tests.processes import Terminal, running_terminal
+from tests.processes import running_terminal
+from tests.wall import PATIENCE_MS, Wall, in_front_of
 
-PATIENCE_MS = 30_000
 ONE_SHARE = '''"""Buys one share and keeps it."""
 
 import system_db_manager
@@ -31,73 +23,6 @@ class Algorithm:
     def run(self, current_time, algo_id):
         return ("hold", 0) if system_db_manager.get_transactions(algo_id) else ("buy", 1)
 '''
-
-
-class Wall:
-    """The page, touched by finger: every element is found by its data- hook."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-
-    def find(self, selector: str) -> Locator:
-        return self.page.locator(selector)
-
-    def tap(self, selector: str) -> None:
-        self.find(selector).tap()
-
-    def type(self, dialog: str, text: str) -> None:
-        for letter in text:
-            self.tap(f'[{dialog}] [data-key="{letter}"]')
-
-    def enter_pin(self, pin: str) -> None:
-        self.type("data-pinpad", pin)
-        self.tap("[data-pinpad] [data-action=submit]")
-
-    def add_card(self, algorithm: str, ticker: str, capital: str) -> None:
-        self.tap("[data-action=add]")
-        self.enter_pin("2020")
-        self.tap(f"[data-add] [data-field=algorithm] [data-option={algorithm}]")
-        self.tap("[data-add] [data-field=ticker]")
-        self.type("data-add", ticker)
-        self.tap("[data-add] [data-field=capital]")
-        self.type("data-add", capital)
-        self.tap("[data-add] [data-action=submit]")
-
-
-def in_front_of(terminal: Terminal, story: Callable[[Wall], None]) -> None:
-    """Play a story in a thread of its own: other tests' browsers keep an event loop in this one."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("NO CHROMIUM: the page is untested (apt-get install chromium)")
-        pytest.skip("NO CHROMIUM: THE PAGE IS UNTESTED (apt-get install chromium)")
-
-    def play() -> list[str]:
-        complaints: list[str] = []
-
-        def note(line: Any) -> None:
-            refused_pin = "status of 401" in line.text  # Chromium notes it by itself
-            if line.type in ("error", "warning") and not refused_pin:
-                complaints.append(line.text)
-
-        try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=path, args=QUIET_CHROMIUM)
-                size = {"width": 800, "height": 480}
-                context = browser.new_context(viewport=size, has_touch=True)
-                context.set_default_timeout(PATIENCE_MS)
-                page = context.new_page()
-                page.on("pageerror", lambda fault: complaints.append(str(fault)))
-                page.on("console", note)
-                page.goto(terminal.api_url)
-                story(Wall(page))
-                browser.close()
-        finally:
-            sqlite.close_kept()
-        return complaints
-
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(play).result() == []
 
 
 def test_a_card_is_added_seen_opened_and_stopped(tmp_path: Path) -> None:
@@ -120,7 +45,7 @@ def test_a_card_is_added_seen_opened_and_stopped(tmp_path: Path) -> None:
             stopped = terminal.cards("all")
             assert [(each["ticker"], each["status"]) for each in stopped] == [("AAPL", "stopped")]
 
-        in_front_of(terminal, story)
+        in_front_of(terminal.api_url, story)
 
 
 def test_a_wrong_pin_lets_nobody_in(tmp_path: Path) -> None:
@@ -134,7 +59,7 @@ def test_a_wrong_pin_lets_nobody_in(tmp_path: Path) -> None:
             wall.enter_pin("2020")
             expect(wall.find("[data-add]")).to_be_visible()
 
-        in_front_of(terminal, story)
+        in_front_of(terminal.api_url, story)
 
 
 def test_a_card_buys_and_is_stopped_with_its_share_sold(tmp_path: Path) -> None:
@@ -154,4 +79,4 @@ def test_a_card_buys_and_is_stopped_with_its_share_sold(tmp_path: Path) -> None:
             assert terminal.exchange("GET", "/v2/positions") == []
             assert terminal.card(1)["current_shares"] == 0
 
-        in_front_of(terminal, story)
+        in_front_of(terminal.api_url, story)

@@ -187,6 +187,7 @@ def test_the_list_carries_market_and_health(api: Api) -> None:
         "next_close": "2024-06-04T20:00:00Z",
         "mode": "simulated",
         "speed": 1e-06,
+        "skip_closed": False,
     }
     assert answer["health"]["status"] == "down"
     assert [card["ticker"] for card in answer["algorithms"]] == ["NVDA"]
