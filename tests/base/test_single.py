@@ -31,7 +31,10 @@ def test_the_second_is_told_the_firsts_pid_and_death_gives_the_place_free(tmp_pa
     )
     assert holder.stdout is not None and holder.stdin is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(AlreadyRunning, match=f"pid {holder.pid}"), only_one("orchestrator", database):
+    with (
+        pytest.raises(AlreadyRunning, match=f"pid {holder.pid}"),
+        only_one("orchestrator", database),
+    ):
         pass
     holder.kill()
     holder.wait()
