@@ -23,6 +23,7 @@ __all__ = [
     "check_data_exists",
     "claim_source",
     "count_bars",
+    "forget_history",
     "get_bars_frame",
     "get_data_for_algorithm",
     "get_historical_data",
@@ -99,6 +100,14 @@ def insert_minute_bars(bars_by_ticker: Iterable[tuple[str, Bar]]) -> int:
         for minute, tickers in sorted(tickers_of.items()):
             gaps.cover_minute(connection, tickers, minute)
     return stored
+
+
+def forget_history(ticker: str) -> None:
+    """Drop a ticker's bars and what was asked for: after a split it is fetched again, adjusted."""
+    connection = schema.stocks()
+    with sqlite.transaction(connection):
+        for table in ("bars", "coverage", "asked"):
+            connection.execute(f"DELETE FROM {table} WHERE ticker = ?", (checks.ticker(ticker),))
 
 
 def get_historical_data(ticker: str, start: str, end: str) -> list[Bar]:

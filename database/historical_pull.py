@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from alpaca.data.enums import DataFeed
+from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.requests import StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 
@@ -132,6 +132,7 @@ def _ask(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
         start=nyse().minute_at(wanted[0]),
         end=nyse().minute_at(wanted[1]),
         feed=DataFeed(settings.current().alpaca_feed),
+        adjustment=Adjustment.SPLIT,  # one history across a split: see db_manager.forget_history
     )
     with exchange.answering():
         return dict(exchange.data_client().get_stock_bars(request))

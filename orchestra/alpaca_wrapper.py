@@ -8,13 +8,15 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import requests
+from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
-from alpaca.trading.enums import OrderSide, TimeInForce
-from alpaca.trading.requests import MarketOrderRequest
+from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
 
 from orchestra import exchange
 from orchestra.base import clock, settings
@@ -27,6 +29,7 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 REFUSALS = frozenset({400, 401, 403, 404, 422})
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 1.0
+ORDERS_A_PAGE = 500
 CANCEL_SECONDS = 5.0  # how long a cancelled order is given to become terminal
 
 
@@ -137,6 +140,30 @@ class AlpacaWrapper:
             if _status(error.__cause__) == 404:
                 return None
             raise
+
+    def orders_since(self, moment: datetime) -> list[BrokerOrder]:
+        """Return every order of the account since ``moment``, oldest first. Raises ExchangeUnavailable."""
+        found: dict[str, BrokerOrder] = {}
+        after = moment
+        while True:
+            request = GetOrdersRequest(
+                status=QueryOrderStatus.ALL, limit=ORDERS_A_PAGE, after=after, direction=Sort.ASC
+            )
+            with exchange.answering():
+                rows = [_mapping(row) for row in exchange.trading_client().get_orders(request)]
+                page = {str(row["id"]): _order(row) for row in rows}
+                # ``after`` is exclusive: orders of the very same moment may lie on both pages
+                submitted = [datetime.fromisoformat(str(row["submitted_at"])) for row in rows]
+            if page.keys() <= found.keys():
+                return list(found.values())
+            found |= page
+            after = max(submitted) - timedelta(microseconds=1)
+
+    def get_positions(self) -> dict[str, Decimal]:
+        """Return the account's shares by ticker (short ones below zero). Raises ExchangeUnavailable."""
+        with exchange.answering():
+            rows = [_mapping(row) for row in exchange.trading_client().get_all_positions()]
+            return {str(row["symbol"]): Decimal(f"{float(row['qty']):.9f}") for row in rows}
 
     def follow(self, order: BrokerOrder) -> BrokerOrder:
         """Poll an order to a terminal state; one that stays open too long is cancelled.

@@ -7,12 +7,15 @@ from typing import Any
 
 from database import db_manager
 from database.historical_pull import HistoricalFetcher
+from orchestra.audit import Audit
 from orchestra.base import clock, settings
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, MarketCalendar
+from orchestra.brakes import apply_brakes
 from orchestra.decision import Decision, Means, check
 from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.runner import AlgorithmRunner
+from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
 from orchestra.worker import Result, Task
 from system_databse import card_calculations, card_states, decision_journal, system_db_manager
@@ -20,6 +23,7 @@ from system_databse.decision_journal import JournalledDecision
 
 PREFETCHED_BARS = 200
 LOOKED_BACK = timedelta(minutes=10)
+AUDIT_MINUTES = 5
 
 log = logging.getLogger("autotrader.orchestrator")
 Card = dict[str, Any]
@@ -31,11 +35,16 @@ class Cycle:
     def __init__(
         self,
         execution: Execution,
+        audit: Audit,
+        splits: Splits,
         runner: AlgorithmRunner,
         websocket_manager: WebSocketManager,
         calendar: MarketCalendar,
     ) -> None:
         self._execution = execution
+        self._audit = audit
+        self._audit_due = False
+        self._splits = splits
         self._runner = runner
         self._websockets = websocket_manager
         self._calendar = calendar
@@ -44,16 +53,33 @@ class Cycle:
     def run(self, minute: datetime) -> None:
         """Ask every running card once in the minute that starts at ``minute``, and trade."""
         unsettled = self._settle()
+        card_states.clear_expired()
         cards = system_db_manager.get_all_algorithms("running")
+        self._follow_splits(cards, minute)
         self.follow_cards(cards)
         bar_minute = self._calendar.last_minute(minute - MINUTE)
         self._complete_data({card["ticker"] for card in cards}, minute, bar_minute)
+        session = self._calendar.session_at(minute)
+        if session is not None:
+            apply_brakes(cards, session)
         asked, not_asked = self._who_is_asked(cards, unsettled, minute)
         decisions, intents = self._ask(asked, minute, bar_minute)
         decision_journal.record(not_asked + decisions)
         intents += self._exits(minute, unsettled)
         wait_for_orders(self._execution.carry_out(intents), minute)
         self._finish_exits()
+        if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
+            self.audit()
+
+    def audit(self) -> None:
+        """Hold the ledger against the broker's orders and positions."""
+        try:
+            self._audit.orders()
+            self._execution.reconcile()
+            self._audit_due = self._audit.positions()
+        except ExchangeUnavailable as error:
+            self._audit_due = True
+            log.warning("The ledger could not be held against the broker: %s", error)
 
     def follow_cards(self, cards: list[Card]) -> None:
         """Let the stream follow the cards, and have a new ticker's history at hand."""
@@ -69,8 +95,18 @@ class Cycle:
         try:
             self._execution.reconcile()
         except ExchangeUnavailable as error:
+            self._audit_due = True
             log.warning("Open orders could not be settled: %s", error)
         return self._execution.unsettled_cards()
+
+    def _follow_splits(self, cards: list[Card], minute: datetime) -> None:
+        """Follow splits before anything is fetched or decided on figures from before them."""
+        session = self._calendar.session_at(minute)
+        if session is not None:
+            try:
+                self._splits.follow(cards, session.day)
+            except ExchangeUnavailable as error:
+                log.warning("Splits could not be looked up: %s", error)
 
     def _complete_data(
         self, tickers: set[str], minute: datetime, bar_minute: datetime | None

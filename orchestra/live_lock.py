@@ -2,12 +2,23 @@
 
 from orchestra.base import settings
 from orchestra.base.errors import SettingsError
+from system_databse import system_db_manager
+
+DEFAULT_PIN = "2020"
 
 
 def refuse_unarmed_live() -> None:
-    """Raise SettingsError in LIVE mode: its lock needs brakes, and this version has none yet."""
-    if settings.current().mode == "live":
-        raise SettingsError(
-            "LIVE trading is locked: it needs a PIN other than 2020 and numbers for the brakes,"
-            " and this version has no brakes yet. Set ALPACA_PAPER=True."
-        )
+    """Raise SettingsError in LIVE mode while the PIN is 2020 or a brake has no number."""
+    chosen = settings.current()
+    if chosen.mode != "live":
+        return
+    brakes = {
+        "BRAKE_ORDERS_PER_HOUR": chosen.brake_orders_per_hour,
+        "BRAKE_CARD_DAILY_LOSS": chosen.brake_card_daily_loss,
+        "BRAKE_ACCOUNT_DAILY_LOSS": chosen.brake_account_daily_loss,
+    }
+    lacking = [f"a number for {name} in .env" for name, value in brakes.items() if value is None]
+    if system_db_manager.get_pin() == DEFAULT_PIN:
+        lacking.insert(0, "a PIN other than 2020")
+    if lacking:
+        raise SettingsError(f"LIVE trading is locked until it has {', '.join(lacking)}.")

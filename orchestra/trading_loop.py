@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from database import db_manager
 from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, systemd
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute, nyse
@@ -17,6 +18,7 @@ from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.runner import AlgorithmRunner
+from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import create_system_db, heartbeats, system_db_manager
 
@@ -63,7 +65,8 @@ def _trader() -> Iterator["_Trader"]:
         websocket_manager = WebSocketManager()
         started.callback(websocket_manager.stop)
         calendar = nyse()
-        cycle = Cycle(execution, runner, websocket_manager, calendar)
+        audit, splits = Audit(wrapper), Splits(wrapper)
+        cycle = Cycle(execution, audit, splits, runner, websocket_manager, calendar)
         yield _Trader(wrapper, cycle, websocket_manager, calendar)
 
 
@@ -87,6 +90,7 @@ class _Trader:
         if not self._reach_exchange(stop):
             return
         self._note_downtime()
+        self._cycle.audit()
         systemd.notify("READY=1")
         while not stop.is_set():
             now = clock.now()
@@ -96,8 +100,10 @@ class _Trader:
                     self.run_minute(minute)
                 self._sleep_to_next_minute(stop)
             else:
-                self._note_skipped(now)
-                self._last_minute = None
+                if self._last_minute is not None:
+                    self._note_skipped(now)
+                    self._last_minute = None
+                    self._cycle.audit()
                 self._sleep_while_closed(stop)
         systemd.notify("STOPPING=1")
 

@@ -2,32 +2,52 @@
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import datetime
 
 from orchestra.base import clock, sqlite
-from system_databse import system_db_manager
+from system_databse import labels, system_db_manager
 
 
 @dataclass(frozen=True)
 class CardState:
-    """A card's state and the sentence that says why."""
+    """A card's state and the sentence that says why; ``until`` is when it ends by itself, if it does."""
 
     state: str
     reason: str
     since: str
+    until: str | None = None
 
 
 def all_states() -> dict[int, CardState]:
     """Return the state of every card that has one."""
     rows = system_db_manager.ledger().execute("SELECT * FROM card_state")
     return {
-        row["algorithm_id"]: CardState(row["state"], row["reason"], row["since"]) for row in rows
+        row["algorithm_id"]: CardState(row["state"], row["reason"], row["since"], row["until"])
+        for row in rows
     }
 
 
-def set_state(algo_id: int, state: str, reason: str) -> None:
+def set_state(algo_id: int, state: str, reason: str, until: datetime | None = None) -> None:
     """Give a card the state paused or frozen."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        _set(connection, algo_id, state, reason)
+        _set(connection, algo_id, state, reason, until)
+
+
+def clear_expired() -> None:
+    """Take away the states whose time is over."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute("DELETE FROM card_state WHERE until <= ?", (clock.stamp(),))
+
+
+def resume(algo_id: int) -> bool:
+    """Let a paused card go on, and note that a person said so; True if it was paused."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        cursor = connection.execute(
+            "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'paused'", (algo_id,)
+        )
+        if cursor.rowcount == 1:
+            labels.add(connection, algo_id, labels.RESUMED, "resumed by hand")
+        return cursor.rowcount == 1
 
 
 def clear_state(algo_id: int) -> None:
@@ -44,10 +64,16 @@ def stop_and_sell(algo_id: int) -> bool:
     return was_running
 
 
-def _set(connection: sqlite3.Connection, algo_id: int, state: str, reason: str) -> None:
+def _set(
+    connection: sqlite3.Connection,
+    algo_id: int,
+    state: str,
+    reason: str,
+    until: datetime | None = None,
+) -> None:
     connection.execute(
-        "INSERT INTO card_state (algorithm_id, state, reason, since) VALUES (?, ?, ?, ?)"
+        "INSERT INTO card_state (algorithm_id, state, reason, since, until) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT(algorithm_id) DO UPDATE SET state = excluded.state,"
-        " reason = excluded.reason, since = excluded.since",
-        (algo_id, state, reason, clock.stamp()),
+        " reason = excluded.reason, since = excluded.since, until = excluded.until",
+        (algo_id, state, reason, clock.stamp(), clock.stamp(until) if until else None),
     )

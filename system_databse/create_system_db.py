@@ -64,6 +64,7 @@ CREATE TABLE orders (
     transaction_id INTEGER UNIQUE REFERENCES transactions(id)
 );
 CREATE INDEX orders_open ON orders(state) WHERE state IN ('intended', 'submitted');
+CREATE INDEX orders_time ON orders(created_at);
 
 CREATE TABLE decisions (
     algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
@@ -81,8 +82,29 @@ CREATE TABLE card_state (
     algorithm_id INTEGER PRIMARY KEY REFERENCES algorithm_instances(id),
     state TEXT NOT NULL CHECK(state IN ('paused', 'frozen', 'stopping')),
     reason TEXT NOT NULL,
-    since TEXT NOT NULL
+    since TEXT NOT NULL,
+    until TEXT
 );
+
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    timestamp TEXT NOT NULL,
+    algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
+    transaction_id INTEGER UNIQUE REFERENCES transactions(id),
+    kind TEXT NOT NULL,
+    note TEXT NOT NULL
+);
+CREATE INDEX labels_of_card ON labels(algorithm_id, kind, timestamp);
+
+CREATE TABLE corporate_actions (
+    ticker TEXT NOT NULL,
+    day TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    new TEXT NOT NULL,
+    old TEXT NOT NULL,
+    settled INTEGER NOT NULL,
+    PRIMARY KEY (ticker, day, kind)
+) WITHOUT ROWID;
 
 CREATE TABLE events (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

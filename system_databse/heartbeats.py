@@ -57,3 +57,14 @@ def record_event(kind: str, message: str, algo_id: int | None = None) -> None:
             "INSERT INTO events (timestamp, kind, algorithm_id, message) VALUES (?, ?, ?, ?)",
             (clock.stamp(), kind, algo_id, message),
         )
+
+
+def record_event_once(kind: str, message: str) -> bool:
+    """Write down an event unless it stands there already; True if it was new."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        cursor = connection.execute(
+            "INSERT INTO events (timestamp, kind, message) SELECT ?, ?, ? WHERE NOT EXISTS"
+            " (SELECT 1 FROM events WHERE kind = ? AND message = ?)",
+            (clock.stamp(), kind, message, kind, message),
+        )
+        return cursor.rowcount == 1

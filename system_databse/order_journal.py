@@ -6,15 +6,16 @@ Closing writes the journal row and the ``transactions`` row in one SQLite transa
 that were really filled: no crash can leave one without the other.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import BadInput
 from system_databse import system_db_manager
 
-OPEN_STATES = ("intended", "submitted")
+ID_FORM = re.compile(r"(?P<card>\d{1,12})-(?P<minute>\d{8}T\d{4}Z)-(buy|sell|exit)")
 UNFILLED_STATES = ("refused", "expired", "cancelled", "lost")
 
 
@@ -35,8 +36,21 @@ class JournalledOrder:
 
 def client_order_id(algo_id: int, minute: datetime, kind: str) -> str:
     """Derive the id of a card's one order of a minute; ``kind`` is buy, sell or exit."""
-    ledger = system_db_manager.get_config("ledger")
-    return f"apac-{ledger}-{algo_id}-{minute:%Y%m%dT%H%MZ}-{kind}"
+    return f"{own_prefix()}{algo_id}-{minute:%Y%m%dT%H%MZ}-{kind}"
+
+
+def own_prefix() -> str:
+    """Return what the client_order_id of every order of this ledger begins with."""
+    return f"apac-{system_db_manager.get_config('ledger')}-"
+
+
+def read_client_order_id(identity: str) -> tuple[int, datetime] | None:
+    """Return card and minute of one of this ledger's ids; None for any other id."""
+    found = ID_FORM.fullmatch(identity.removeprefix(own_prefix()))
+    if found is None:
+        return None
+    minute = datetime.strptime(found["minute"], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+    return int(found["card"]), minute
 
 
 def intend(
@@ -55,6 +69,43 @@ def intend(
             (identity, algo_id, clock.stamp(minute), ticker, side, shares, clock.stamp()),
         )
     return find(identity)
+
+
+def adopt(
+    identity: str, algo_id: int, ticker: str, side: str, shares: int, minute: datetime
+) -> None:
+    """Enter an order that the broker has and the journal lacks; it is settled like any open one."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute(
+            "INSERT INTO orders (client_order_id, algorithm_id, minute, ticker, side, shares, state,"
+            " reason, created_at) VALUES (?, ?, ?, ?, ?, ?, 'submitted', 'found at the broker', ?)"
+            " ON CONFLICT DO NOTHING",
+            (identity, algo_id, clock.stamp(minute), ticker, side, shares, clock.stamp(minute)),
+        )
+
+
+def reopen(identity: str) -> None:
+    """Open an order again that was closed as unfilled, for the broker says otherwise."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute(
+            "UPDATE orders SET state = 'submitted', closed_at = NULL"
+            " WHERE client_order_id = ? AND transaction_id IS NULL",
+            (identity,),
+        )
+
+
+def newest_time() -> str | None:
+    """Return the stamp at which the journal's newest order was written down."""
+    row = system_db_manager.ledger().execute("SELECT MAX(created_at) FROM orders").fetchone()
+    return None if row[0] is None else str(row[0])
+
+
+def orders_since(stamp: str) -> list[tuple[int, str]]:
+    """Return (card, created_at) of each order written down at or after a stamp."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT algorithm_id, created_at FROM orders WHERE created_at >= ?", (stamp,)
+    )
+    return [(row["algorithm_id"], row["created_at"]) for row in rows]
 
 
 def mark_submitted(identity: str) -> None:

@@ -91,6 +91,20 @@ def insert_algorithm(
     return int(cursor.lastrowid or 0)
 
 
+def reserve_algorithm_id(algo_id: int) -> None:
+    """Never give a new card this id: a card of a lost ledger has orders under it."""
+    with sqlite.transaction(writable_ledger()) as connection:
+        connection.execute(
+            "UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'algorithm_instances'",
+            (algo_id,),
+        )
+        connection.execute(
+            "INSERT INTO sqlite_sequence (name, seq) SELECT 'algorithm_instances', ? WHERE NOT EXISTS"
+            " (SELECT 1 FROM sqlite_sequence WHERE name = 'algorithm_instances')",
+            (algo_id,),
+        )
+
+
 def stop_algorithm(algo_id: int) -> bool:
     """Mark a running card as stopped; True if it was running. Its shares stay where they are."""
     with sqlite.transaction(writable_ledger()) as connection:

@@ -120,6 +120,15 @@ class Settings:
     order_open_seconds: float = _setting(
         "30", _number(0, open_end=True), "How long an order may stay open before it is cancelled"
     )
+    brake_orders_per_hour: float | None = _setting(
+        "", _number(1), "Brake: most orders of one card within an hour; LIVE needs it"
+    )
+    brake_card_daily_loss: float | None = _setting(
+        "", _number(0, open_end=True), "Brake: most dollars one card may lose a day; LIVE needs it"
+    )
+    brake_account_daily_loss: float | None = _setting(
+        "", _number(0, open_end=True), "Brake: most dollars all cards may lose a day; LIVE needs it"
+    )
     algorithm_deadline_seconds: float = _setting(
         "10", _number(0, open_end=True), "How long one run of an algorithm may take"
     )

@@ -15,6 +15,7 @@ import requests
 from alpaca.common.exceptions import APIError
 from alpaca.data.enums import DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
+from alpaca.data.historical.corporate_actions import CorporateActionsClient
 from alpaca.data.live import StockDataStream
 from alpaca.trading.client import TradingClient
 from requests.adapters import HTTPAdapter
@@ -25,6 +26,7 @@ from orchestra.exchange.budget import Budget
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 10.0
+HISTORY_READ_SECONDS = 4.0  # well within an algorithm's deadline: it may be the one that waits
 # The stream's client replaces all its defaults by these. A frozen peer is noticed in about 12 s.
 WEBSOCKET_PARAMETERS = {
     "ping_interval": 5,
@@ -37,7 +39,7 @@ log = logging.getLogger("autotrader.exchange")
 history_budget = Budget()
 _local = threading.local()
 _orders_forbidden = False
-Client = TypeVar("Client", TradingClient, StockHistoricalDataClient)
+Client = TypeVar("Client", TradingClient, StockHistoricalDataClient, CorporateActionsClient)
 
 
 class _TimeoutAdapter(HTTPAdapter):
@@ -45,11 +47,12 @@ class _TimeoutAdapter(HTTPAdapter):
 
     def __init__(self, budget: Budget | None) -> None:
         self._budget = budget
+        self._read_seconds = READ_SECONDS if budget is None else HISTORY_READ_SECONDS
         super().__init__()
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:
-            kwargs["timeout"] = (CONNECT_SECONDS, READ_SECONDS)
+            kwargs["timeout"] = (CONNECT_SECONDS, self._read_seconds)
         response = super().send(request, *args, **kwargs)
         if self._budget is not None:
             self._budget.note(response.headers)
@@ -90,6 +93,19 @@ def data_client() -> StockHistoricalDataClient:
         )
 
     return _per_thread("data", chosen.data_url, key, build, history_budget)
+
+
+def corporate_actions_client() -> CorporateActionsClient:
+    """This thread's client for the record of splits and the like."""
+    chosen = settings.current()
+    key, secret = chosen.keys
+
+    def build() -> CorporateActionsClient:
+        return CorporateActionsClient(
+            key, secret, raw_data=True, url_override=chosen.data_url.rstrip("/")
+        )
+
+    return _per_thread("actions", chosen.data_url, key, build, None)
 
 
 def bar_stream() -> StockDataStream:

@@ -54,3 +54,8 @@ def _run(kind: str, call: Callable[[], Any]) -> Any:
     finally:
         with _lock:
             del _under_way[kind]
+
+
+def prepare(build: Callable[[], Any]) -> None:
+    """Have something slow done in the background, before anybody waits for it."""
+    _pool.submit(build)

@@ -1,17 +1,19 @@
 """What a new card may take from the account."""
 
+import threading
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestra.base import clock, settings, sqlite
 from orchestra.web import broker_desk
 from orchestra.web.security import ApiError
-from system_databse import card_calculations, system_db_manager
+from system_databse import card_calculations, labels, system_db_manager
 
 if TYPE_CHECKING:
     from orchestra.alpaca_wrapper import AlpacaWrapper
 
 _wrapper: "AlpacaWrapper | None" = None
+_building = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,14 @@ class CashAnswer:
 
 
 def wrapper() -> "AlpacaWrapper":
-    """Return this process's broker; alpaca-py is imported only when it is first needed."""
+    """Return this process's broker, built once. The first call imports alpaca-py: seconds on a Pi."""
     global _wrapper
-    if _wrapper is None:
-        from orchestra.alpaca_wrapper import AlpacaWrapper
+    with _building:
+        if _wrapper is None:
+            from orchestra.alpaca_wrapper import AlpacaWrapper
 
-        _wrapper = AlpacaWrapper()
-    return _wrapper
+            _wrapper = AlpacaWrapper()
+        return _wrapper
 
 
 def available_cash() -> dict[str, Any]:
@@ -60,13 +63,47 @@ def create_card(ticker: str, algo_type: str, capital: float) -> int:
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         answer = _answer(cash, _allocations())
         if capital > answer.available:
+            raise _too_much(capital, answer.available)
+        return system_db_manager.insert_algorithm(connection, ticker, algo_type, capital)
+
+
+def change_capital(algo_id: int, capital: float) -> None:
+    """Change a running card's allocation, up by what is available, down by at most its free cash.
+
+    Raises ApiError 409 saying by how much it is too much, ExchangeUnavailable.
+    """
+    cash = broker_desk.ask("cash", lambda: wrapper().get_account_cash())
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        card = system_db_manager.get_algorithm(algo_id)
+        if card is None or card["status"] != "running":
+            raise ApiError(409, "not_running", "Only a running card's capital can be changed.")
+        change = capital - card["initial_capital"]
+        available = _answer(cash, _allocations()).available
+        free = card["initial_capital"] - card_calculations.card_sums(algo_id).invested
+        if change > max(available, 0.0):
+            raise _too_much(change, available)
+        if -change > free + 1e-6:
             raise ApiError(
                 409,
-                "not_enough_cash",
-                f"${capital:,.2f} is ${capital - answer.available:,.2f} more than the"
-                f" ${answer.available:,.2f} available by the {answer.rule} rule.",
+                "not_enough_free_cash",
+                f"${-change:,.2f} is ${-change - free:,.2f} more than this card's free cash of"
+                f" ${free:,.2f}; the rest is in shares.",
             )
-        return system_db_manager.insert_algorithm(connection, ticker, algo_type, capital)
+        connection.execute(
+            "UPDATE algorithm_instances SET initial_capital = ? WHERE id = ?", (capital, algo_id)
+        )
+        note = f"{card['initial_capital']:.2f} -> {capital:.2f}"
+        labels.add(connection, algo_id, labels.CAPITAL, note)
+
+
+def _too_much(asked: float, available: float) -> ApiError:
+    rule = settings.current().allocation_rule
+    return ApiError(
+        409,
+        "not_enough_cash",
+        f"${asked:,.2f} is ${asked - available:,.2f} more than the ${available:,.2f} available by"
+        f" the {rule} rule.",
+    )
 
 
 def _allocations() -> Allocations:

@@ -1,7 +1,6 @@
 """The calls under /api."""
 
 import math
-import re
 from typing import Any
 
 from flask import Blueprint, jsonify, request
@@ -11,16 +10,19 @@ from orchestra import catalog
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import nyse
 from orchestra.web import broker_desk, cards, cash, health
+from orchestra.web.inputs import (
+    algorithm_of,
+    capital_of,
+    card_or_404,
+    ticker_of,
+    whole_argument,
+)
 from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
 from system_databse import access, card_states, system_db_manager
 
-TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
-WHOLE_FORM = re.compile(r"[1-9][0-9]{0,17}")  # fits SQLite's 64 bits
 PAGE_ROWS = 50
 LARGEST_PAGE = 500
-LARGEST_ID = 2**63 - 1  # SQLite's
 LARGEST_PIN = 64
-LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -63,7 +65,7 @@ def list_algorithms() -> ResponseReturnValue:
 def create_algorithm() -> ResponseReturnValue:
     """Add a card, if its algorithm exists, its ticker is tradable and its capital is available."""
     body = json_object()
-    ticker, algo_type, capital = _new_card(body)
+    ticker, algo_type, capital = ticker_of(body), algorithm_of(body), capital_of(body)
     found = catalog.find(algo_type)
     if found is None:
         raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
@@ -79,7 +81,7 @@ def create_algorithm() -> ResponseReturnValue:
 @blueprint.get("/algorithms/<int:algo_id>")
 def get_algorithm(algo_id: int) -> ResponseReturnValue:
     """Return one card."""
-    return jsonify(_card_or_404(algo_id))
+    return jsonify(card_or_404(algo_id))
 
 
 @blueprint.delete("/algorithms/<int:algo_id>")
@@ -89,7 +91,7 @@ def stop_algorithm(algo_id: int) -> ResponseReturnValue:
     liquidate = request.args.get("liquidate", "false")
     if liquidate not in ("true", "false"):
         raise ApiError(400, "bad_input", f"Expected liquidate true or false, was {liquidate}.")
-    card = _card_or_404(algo_id)
+    card = card_or_404(algo_id)
     running = card["status"] == "running"
     holds = card["current_shares"] > 0 and card["state"] != "stopping"
     if liquidate == "true" and (running or holds):
@@ -103,10 +105,9 @@ def stop_algorithm(algo_id: int) -> ResponseReturnValue:
 @blueprint.get("/algorithms/<int:algo_id>/transactions")
 def get_transactions(algo_id: int) -> ResponseReturnValue:
     """Return a page of a card's transactions, newest first."""
-    if algo_id > LARGEST_ID or system_db_manager.get_algorithm(algo_id) is None:
-        raise _not_found()
-    before = _whole_argument("cursor")
-    limit = min(_whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
+    card_or_404(algo_id)
+    before = whole_argument("cursor")
+    limit = min(whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
     items, following = system_db_manager.get_transactions_page(algo_id, before, limit)
     return jsonify({"items": items, "next": following})
 
@@ -137,44 +138,6 @@ def account_cash() -> ResponseReturnValue:
 def get_health() -> ResponseReturnValue:
     """Return how each part is doing."""
     return jsonify(_health(cards.cards("running")))
-
-
-def _new_card(body: dict[str, Any]) -> tuple[str, str, float]:
-    ticker, algo_type, capital = (
-        body.get(name) for name in ("ticker", "algorithm_type", "initial_capital")
-    )
-    if not isinstance(ticker, str) or not TICKER_FORM.fullmatch(ticker.strip().upper()):
-        raise ApiError(400, "bad_input", "Expected ticker as letters and dots, like NVDA or BRK.B.")
-    if not isinstance(algo_type, str) or not algo_type:
-        raise ApiError(400, "bad_input", "Expected algorithm_type, the name of an algorithm.")
-    if isinstance(capital, bool) or not isinstance(capital, (int, float)):
-        raise ApiError(400, "bad_input", "Expected initial_capital as a number of dollars.")
-    if not 0 < capital <= LARGEST_CAPITAL:  # NaN is neither
-        raise ApiError(
-            400, "bad_input", "Expected initial_capital above zero and at most 10^12 dollars."
-        )
-    return ticker.strip().upper(), algo_type, float(capital)
-
-
-def _card_or_404(algo_id: int) -> dict[str, Any]:
-    found = cards.card(algo_id) if algo_id <= LARGEST_ID else None
-    if found is None:
-        raise _not_found()
-    return found
-
-
-def _whole_argument(name: str) -> int | None:
-    """Return a whole number above zero from the address; None where it is not given."""
-    text = request.args.get(name)
-    if text is None:
-        return None
-    if not WHOLE_FORM.fullmatch(text):
-        raise ApiError(400, "bad_input", f"Expected {name} as a whole number above zero.")
-    return int(text)
-
-
-def _not_found() -> ApiError:
-    return ApiError(404, "not_found", "Algorithm not found")
 
 
 def _market() -> dict[str, Any]:

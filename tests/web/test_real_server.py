@@ -33,6 +33,8 @@ def hits(terminal: Terminal) -> int:
 
 def test_forty_at_once_get_the_cash_that_there_is_for_seven(tmp_path: Path) -> None:
     with running_terminal(tmp_path, SERVER, **STILL) as terminal:
+        # The server's first seconds go into importing alpaca-py
+        terminal.wait_for(lambda: ask_cash(terminal).status_code == 200, what="cash is known")
         token = terminal.token()
         url = f"{terminal.api_url}/api/algorithms"
 

@@ -1,0 +1,118 @@
+"""Holds the ledger against the broker: its list of our orders, and its positions.
+
+What the broker filled and the journal lacks is entered. A position smaller than the ledger says is
+charged to kept shares of stopped cards (the owner may sell those by hand); what is still missing
+freezes the running cards of the ticker. Nothing is guessed, and nothing traded to repair.
+"""
+
+import logging
+from datetime import timedelta
+
+from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
+from orchestra.base import clock, sqlite
+from orchestra.corrections import Holding, freeze, holdings, take_from, thaw
+from system_databse import (
+    card_states,
+    corporate_actions,
+    heartbeats,
+    labels,
+    order_journal,
+    system_db_manager,
+)
+
+LOOKED_BACK = timedelta(days=1)
+UNFILLED_ENDS = order_journal.UNFILLED_STATES
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+class Audit:
+    """Compares; one object lives as long as the process and remembers what it saw last."""
+
+    def __init__(self, wrapper: AlpacaWrapper) -> None:
+        self._wrapper = wrapper
+        self._differences: dict[str, int] = {}
+
+    def orders(self) -> None:
+        """Enter our orders that the broker has and the journal does not, to be settled as open ones.
+
+        After a restored backup these are the orders since. Raises ExchangeUnavailable.
+        """
+        newest = order_journal.newest_time()
+        since = clock.parse(newest) if newest else clock.now()
+        for order in self._wrapper.orders_since(since - LOOKED_BACK):
+            identity = order_journal.read_client_order_id(order.client_order_id)
+            if identity is None or (order.is_terminal and order.filled_shares == 0):
+                continue
+            algo_id, minute = identity
+            known = order_journal.find(order.client_order_id)
+            if known is not None:
+                if known.state in UNFILLED_ENDS and order.filled_shares > 0:
+                    log.warning("Order %s was filled after all", order.client_order_id)
+                    order_journal.reopen(order.client_order_id)
+            elif system_db_manager.get_algorithm(algo_id) is None:
+                self._unknown_card(algo_id, order)
+            else:
+                log.warning("Order %s was missing in the journal", order.client_order_id)
+                order_journal.adopt(
+                    order.client_order_id, algo_id, order.ticker, order.side, order.shares, minute
+                )
+
+    def positions(self) -> bool:
+        """Compare each ticker's position with the ledger; True when a difference wants another look.
+
+        A difference counts only when it is the same twice: the broker's list of positions may lag
+        behind its fills. Raises ExchangeUnavailable.
+        """
+        at_broker = self._wrapper.get_positions()
+        unclear = {order.ticker for order in order_journal.open_orders()}
+        unclear |= {action.ticker for action in corporate_actions.unsettled()}
+        states = card_states.all_states()
+        held = holdings()
+        frozen = {
+            card["ticker"]
+            for card in system_db_manager.get_all_algorithms()
+            if card["id"] in states and states[card["id"]].state == "frozen"
+        }
+        seen: dict[str, int] = {}
+        for ticker in (held.keys() | frozen) - unclear:
+            cards = held.get(ticker, [])
+            ledger = sum(card.shares for card in cards)
+            missing = ledger - int(at_broker.get(ticker, 0) // 1)
+            if missing <= 0:
+                thaw(ticker)
+            elif self._differences.get(ticker) == missing:
+                self._charge(ticker, cards, missing, ledger)
+            else:
+                seen[ticker] = missing
+        self._differences = seen
+        return bool(seen)
+
+    def _charge(self, ticker: str, cards: list[Holding], missing: int, ledger: int) -> None:
+        kept = [card for card in cards if card.status == "stopped"]
+        with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            left = take_from(connection, ticker, kept, missing, labels.SOLD_BY_HAND)
+        if left < missing:
+            heartbeats.record_event(
+                "sold-by-hand",
+                f"{missing - left} kept {ticker} are not at the broker any more: taken as sold by"
+                " hand at the newest price.",
+            )
+        if left:
+            ledger -= missing - left
+            freeze(
+                ticker,
+                f"The broker holds {ledger - left} {ticker}, the ledger {ledger}."
+                " Accept the broker's figure, or put it right there.",
+            )
+
+    def _unknown_card(self, algo_id: int, order: BrokerOrder) -> None:
+        """Tell of an order whose card this ledger does not have, once, and never reuse its number."""
+        message = (
+            f"The broker filled order {order.client_order_id} ({order.side} {order.filled_shares}"
+            f" {order.ticker}), but this ledger has no card {algo_id}: a backup was restored that"
+            " does not know it. Its shares are yours to keep or sell at the broker."
+        )
+        if heartbeats.record_event_once("unknown-card", message):
+            log.error("%s", message)
+        system_db_manager.reserve_algorithm_id(algo_id)

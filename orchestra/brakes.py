@@ -1,0 +1,80 @@
+"""Brakes: a card that orders too often or loses too much is paused for the rest of the day.
+
+A brake counts orders, never corrections, acts on no stale price, and leaves alone for the day what a
+person has resumed.
+"""
+
+import logging
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestra.base import clock, settings
+from orchestra.base.market_calendar import Session
+from orchestra.valuation import CardValue, value_cards
+from system_databse import card_calculations, card_states, heartbeats, labels, order_journal
+
+HOUR = timedelta(hours=1)
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+def apply_brakes(cards: list[dict[str, Any]], session: Session) -> None:
+    """Pause the running cards that hit a brake in this session, until its close."""
+    chosen = settings.current()
+    if (
+        chosen.brake_orders_per_hour is None
+        and chosen.brake_card_daily_loss is None
+        and chosen.brake_account_daily_loss is None
+    ):
+        return
+    states = card_states.all_states()
+    resumed = labels.newest(labels.RESUMED, clock.stamp(session.open))
+    running = [card for card in cards if card["id"] not in states]
+    reasons = _too_many_orders(running, resumed) | _too_much_lost(cards, running, resumed)
+    for algo_id, reason in reasons.items():
+        card_states.set_state(algo_id, "paused", reason, until=session.close)
+        heartbeats.record_event("brake", reason, algo_id)
+        log.warning("Card %s is paused: %s", algo_id, reason)
+
+
+def _too_many_orders(running: list[dict[str, Any]], resumed: dict[int, str]) -> dict[int, str]:
+    most = settings.current().brake_orders_per_hour
+    if most is None:
+        return {}
+    now: datetime = clock.now()
+    counted = Counter(
+        algo_id
+        for algo_id, created_at in order_journal.orders_since(clock.stamp(now - HOUR))
+        if created_at > resumed.get(algo_id, "")
+    )
+    return {
+        card["id"]: f"Brake: {counted[card['id']]} orders within an hour, {most:g} are allowed."
+        for card in running
+        if counted[card["id"]] >= most
+    }
+
+
+def _too_much_lost(
+    cards: list[dict[str, Any]], running: list[dict[str, Any]], resumed: dict[int, str]
+) -> dict[int, str]:
+    chosen = settings.current()
+    worth = value_cards(cards, card_calculations.all_card_sums())
+    trusted = [value for value in worth.values() if not value.price_stale]
+    reasons = {}
+    for card in running:
+        value: CardValue = worth[card["id"]]
+        lost = -value.today_pnl
+        most = chosen.brake_card_daily_loss
+        if most is not None and not value.price_stale and lost >= most:
+            reasons[card["id"]] = (
+                f"Brake: this card lost ${lost:,.2f} today, ${most:,.2f} are allowed."
+            )
+    lost = -sum(value.today_pnl for value in trusted)
+    most = chosen.brake_account_daily_loss
+    if most is not None and lost >= most:
+        for card in running:
+            reasons[card["id"]] = (
+                f"Brake: all cards together lost ${lost:,.2f} today, ${most:,.2f} are allowed."
+            )
+    return {algo_id: reason for algo_id, reason in reasons.items() if algo_id not in resumed}

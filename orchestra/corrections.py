@@ -1,0 +1,151 @@
+"""Brings the ledger to the broker's figure where a person, not an order, changed a position."""
+
+import logging
+import sqlite3
+from dataclasses import dataclass
+from decimal import Decimal
+
+from database import db_manager
+from orchestra.base import sqlite
+from orchestra.base.errors import BadInput
+from system_databse import (
+    card_calculations,
+    card_states,
+    corporate_actions,
+    heartbeats,
+    labels,
+    system_db_manager,
+)
+
+NOTHING = Decimal(0)
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A card that holds shares of a ticker."""
+
+    algorithm_id: int
+    status: str
+    initial_capital: float
+    shares: int
+
+
+def holdings() -> dict[str, list[Holding]]:
+    """Return by ticker the cards that hold shares, newest card first."""
+    sums = card_calculations.all_card_sums()
+    found: dict[str, list[Holding]] = {}
+    for card in reversed(system_db_manager.get_all_algorithms()):
+        shares = sums[card["id"]].shares if card["id"] in sums else 0
+        if shares:
+            holding = Holding(card["id"], card["status"], card["initial_capital"], shares)
+            found.setdefault(card["ticker"], []).append(holding)
+    return found
+
+
+def correction_price(ticker: str, algo_id: int) -> float:
+    """The price a correction is made at: the newest one, else that of the card's last transaction."""
+    price = db_manager.get_latest_price(ticker)
+    if price is None:
+        price = system_db_manager.get_transactions(algo_id)[0]["price"]
+    return float(price)
+
+
+def take_from(
+    connection: sqlite3.Connection, ticker: str, cards: list[Holding], missing: int, kind: str
+) -> int:
+    """Take missing shares out of these cards, in order, by labelled sells; how many are still missing."""
+    for card in cards:
+        taken = min(card.shares, missing)
+        if taken > 0:
+            price = correction_price(ticker, card.algorithm_id)
+            note = f"{taken} {ticker} are not at the broker any more"
+            labels.correct(connection, card.algorithm_id, "sell", taken, price, kind, note)
+            missing -= taken
+    return missing
+
+
+def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
+    """Take the broker's figure for a frozen ticker into the ledger, and let its cards go on.
+
+    Raises BadInput where no card of the ticker is frozen, or the figure is no whole number of shares
+    above or equal to zero.
+    """
+    if at_broker < 0 or at_broker != int(at_broker):
+        raise BadInput(
+            f"The broker holds {at_broker:f} {ticker}: only whole shares can be taken into the ledger."
+            " Settle the rest at the broker first."
+        )
+    frozen = frozen_cards(ticker)
+    if not frozen:
+        raise BadInput(f"No card of {ticker} is frozen: there is nothing to accept.")
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        cards = holdings().get(ticker, [])
+        difference = sum(card.shares for card in cards) - int(at_broker)
+        if difference > 0:
+            take_from(connection, ticker, _frozen_first(cards, frozen), difference, labels.ACCEPTED)
+        elif difference < 0:
+            _spread(connection, ticker, [c for c in cards if c.algorithm_id in frozen], -difference)
+        corporate_actions.settle(connection, ticker)
+        connection.executemany(
+            "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'frozen'",
+            [(algo_id,) for algo_id in frozen],
+        )
+    heartbeats.record_event("accepted", f"The broker's {int(at_broker)} {ticker} were accepted.")
+
+
+def freeze(ticker: str, reason: str) -> None:
+    """Freeze the running cards of a ticker with this reason, and tell of it once."""
+    states = card_states.all_states()
+    for card in system_db_manager.get_all_algorithms("running"):
+        state = states.get(card["id"])
+        if card["ticker"] == ticker and (state is None or state.reason != reason):
+            card_states.set_state(card["id"], "frozen", reason)
+            heartbeats.record_event("frozen", reason, card["id"])
+            log.error("Card %s is frozen: %s", card["id"], reason)
+
+
+def thaw(ticker: str) -> None:
+    """Let the frozen cards of a ticker go on, and tell of it."""
+    for algo_id in frozen_cards(ticker):
+        card_states.clear_state(algo_id)
+        heartbeats.record_event("thawed", f"{ticker} fits the broker again.", algo_id)
+        log.info("Card %s is no longer frozen", algo_id)
+
+
+def frozen_cards(ticker: str) -> set[int]:
+    """Return the frozen cards of a ticker."""
+    states = card_states.all_states()
+    return {
+        card["id"]
+        for card in system_db_manager.get_all_algorithms()
+        if card["ticker"] == ticker
+        and card["id"] in states
+        and states[card["id"]].state == "frozen"
+    }
+
+
+def restate(
+    connection: sqlite3.Connection, card: Holding, price: float, shares: int, kind: str, note: str
+) -> None:
+    """Turn a card's shares into another number of equal value: a labelled pair of transactions."""
+    labels.correct(connection, card.algorithm_id, "sell", card.shares, price, kind, note)
+    equal = price * card.shares / shares
+    labels.correct(connection, card.algorithm_id, "buy", shares, equal, kind, note)
+
+
+def _spread(connection: sqlite3.Connection, ticker: str, cards: list[Holding], more: int) -> None:
+    """Give shares the broker holds beyond the ledger to the cards, in proportion, at equal value."""
+    held = sum(card.shares for card in cards)
+    for index, card in enumerate(cards):
+        given = more if index == len(cards) - 1 else more * card.shares // held
+        held, more = held - card.shares, more - given
+        if given:
+            price = correction_price(ticker, card.algorithm_id)
+            note = f"the broker holds {given} {ticker} more for it"
+            restate(connection, card, price, card.shares + given, labels.ACCEPTED, note)
+
+
+def _frozen_first(cards: list[Holding], frozen: set[int]) -> list[Holding]:
+    return sorted(cards, key=lambda card: card.algorithm_id not in frozen)

@@ -1,0 +1,151 @@
+"""Splits: carried out only where the exchange's record, the broker and the ledger agree to the share.
+
+The record of corporate actions is asked in the first minute of each session. A split is taken into the
+ledger when the broker's new quantity is exactly the ledger's times the ratio and every card gets whole
+shares: a labelled pair of transactions of equal value for each card, and the ticker's bars are fetched
+again, adjusted. Anything else freezes the ticker's cards until it agrees or the owner accepts the figure.
+"""
+
+import logging
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from alpaca.data.requests import CorporateActionsRequest
+
+from database import db_manager
+from orchestra import exchange
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import sqlite
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.corrections import (
+    NOTHING,
+    Holding,
+    correction_price,
+    freeze,
+    holdings,
+    restate,
+    thaw,
+)
+from system_databse import (
+    corporate_actions,
+    heartbeats,
+    labels,
+    order_journal,
+    system_db_manager,
+)
+from system_databse.corporate_actions import CorporateAction
+
+SPLITS = ("forward_splits", "reverse_splits")
+CHECKED = "corporate_actions_checked"  # in system_config: the last day whose record was read
+# The record's fields that name the ticker and the day, over all kinds of action
+TICKER_FIELDS = ("symbol", "old_symbol", "acquiree_symbol", "source_symbol")
+DAY_FIELDS = ("ex_date", "effective_date", "process_date")
+HARMLESS = ("cash_dividends", "stock_dividends_cash")
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+class Splits:
+    """Follows corporate actions; one object lives as long as the process."""
+
+    def __init__(self, wrapper: AlpacaWrapper) -> None:
+        self._wrapper = wrapper
+        self._read_on: date | None = None
+
+    def follow(self, cards: list[dict[str, Any]], day: date) -> None:
+        """Read the record once a day and carry out what agrees. Raises ExchangeUnavailable."""
+        held = holdings()
+        if self._read_on != day:
+            self._read_record({card["ticker"] for card in cards} | held.keys(), day)
+            self._read_on = day
+        actions = corporate_actions.unsettled()
+        if not actions:
+            return
+        busy = {order.ticker for order in order_journal.open_orders()}
+        at_broker = self._wrapper.get_positions()
+        for action in actions:
+            if action.ticker not in busy:
+                broker = at_broker.get(action.ticker, NOTHING)
+                self._settle(action, held.get(action.ticker, []), broker)
+
+    def _read_record(self, tickers: set[str], day: date) -> None:
+        if not tickers:
+            return
+        last = system_db_manager.get_config(CHECKED)
+        first = date.fromisoformat(last) if last else day
+        for action in _record(sorted(tickers), min(first, day), day):
+            corporate_actions.note(action)
+        system_db_manager.set_config(CHECKED, day.isoformat())
+
+    def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
+        ledger = sum(card.shares for card in cards)
+        if not float(action.new):
+            if cards:
+                freeze(
+                    action.ticker,
+                    f"{action.sentence}: this cannot be carried out by itself."
+                    " Settle it at the broker and accept the broker's figure.",
+                )
+                return
+        else:
+            ratio = Fraction(action.new) / Fraction(action.old)
+            whole = all((card.shares * ratio).denominator == 1 for card in cards)
+            if not whole or Fraction(at_broker) != ledger * ratio:
+                freeze(
+                    action.ticker,
+                    f"{action.sentence}: {ledger} shares become {float(ledger * ratio):g}, the broker"
+                    f" holds {at_broker.normalize():f}. Accept the broker's figure when it is final.",
+                )
+                return
+        self._carry_out(action, cards)
+
+    def _carry_out(self, action: CorporateAction, cards: list[Holding]) -> None:
+        with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            for card in cards:
+                shares = int(card.shares * Fraction(action.new) / Fraction(action.old))
+                price = correction_price(action.ticker, card.algorithm_id)
+                restate(connection, card, price, shares, labels.SPLIT, action.sentence)
+            corporate_actions.settle(connection, action.ticker)
+        db_manager.forget_history(action.ticker)  # it is fetched again, adjusted
+        thaw(action.ticker)
+        message = f"{action.sentence} was carried out for {len(cards)} cards."
+        heartbeats.record_event("split", message)
+        log.info("%s", message)
+
+
+def _record(tickers: list[str], first: date, last: date) -> list[CorporateAction]:
+    """Ask the exchange what was done to these tickers. An exchange without a record has none."""
+    request = CorporateActionsRequest(symbols=tickers, start=first, end=last)
+    try:
+        with exchange.answering():
+            answer = exchange.corporate_actions_client().get_corporate_actions(request)
+            return [
+                action
+                for kind, rows in dict(answer).items()
+                if kind not in HARMLESS
+                for row in rows
+                for action in _actions(kind, row)
+                if action.ticker in tickers
+            ]
+    except ExchangeUnavailable as error:
+        status = getattr(error.__cause__, "status_code", None)
+        if status in (400, 403, 404):
+            log.warning("This exchange has no record of corporate actions: %s", error)
+            return []
+        raise
+
+
+def _actions(kind: str, row: dict[str, Any]) -> list[CorporateAction]:
+    day = next((row[name] for name in DAY_FIELDS if row.get(name)), None)
+    ticker = next((row[name] for name in TICKER_FIELDS if row.get(name)), None)
+    if day is None or ticker is None:
+        return []
+    is_split = kind in SPLITS
+    new, old = (_plain(row["new_rate"]), _plain(row["old_rate"])) if is_split else ("0", "0")
+    return [CorporateAction(str(ticker), date.fromisoformat(day), kind, new, old)]
+
+
+def _plain(rate: object) -> str:
+    return f"{Decimal(str(rate)).normalize():f}"

@@ -1,0 +1,133 @@
+"""What cards are worth now, and what they were worth before today's open."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from database import db_manager
+from orchestra.base import clock
+from orchestra.base.market_calendar import MINUTE, Session, nyse
+from system_databse import system_db_manager
+from system_databse.card_calculations import CardSums, value_of
+
+SPARK_STEP = 5  # minutes between two points of the sparkline: at most 78 in a session
+STALE_AFTER = 3  # open minutes of which nothing is known
+
+Card = dict[str, Any]
+Bar = dict[str, Any]
+
+
+class _Ticker:
+    """What is known of one ticker today."""
+
+    def __init__(self, ticker: str, session: Session | None) -> None:
+        self.newest = db_manager.newest_bar(ticker)
+        self.bars: list[Bar] = []
+        self.before: Bar | None = None
+        if session is not None:
+            opening, closing = clock.stamp(session.open), clock.stamp(session.close)
+            self.bars = db_manager.get_historical_data(ticker, opening, closing)
+            self.before = db_manager.newest_bar(ticker, opening)
+        self.is_stale = self._unknown_minutes(ticker) > STALE_AFTER
+
+    def _unknown_minutes(self, ticker: str) -> int:
+        """How many open minutes since the newest bar nobody has answered for."""
+        if self.newest is None:
+            return 0
+        last = clock.stamp(clock.now() - MINUTE)
+        if last < self.newest["timestamp"]:
+            return 0
+        gaps = db_manager.check_data_exists(ticker, self.newest["timestamp"], last)
+        return sum(nyse().open_minutes(clock.parse(a), clock.parse(b)) for a, b in gaps)
+
+
+@dataclass(frozen=True)
+class CardValue:
+    """One card now: dollars, and through today's session."""
+
+    card: Card
+    sums: CardSums
+    price: float
+    price_stale: bool
+    ticker: _Ticker
+    session: Session | None
+    today: list[dict[str, Any]]  # its transactions since the open, oldest first
+
+    @property
+    def value(self) -> float:
+        return value_of(self.sums, self.price, self.card["initial_capital"])
+
+    @property
+    def today_pnl(self) -> float:
+        """Value now less the value at the last bar before today's open, or the capital if born today."""
+        return round(self.value - self._value_before(), 6)
+
+    @property
+    def last_bar_at(self) -> str | None:
+        return self.ticker.newest["timestamp"] if self.ticker.newest else None
+
+    def spark(self) -> list[list[Any]]:
+        """``[minute, value]`` every five minutes since the open, or since the card was added."""
+        points: list[list[Any]] = []
+        shares, invested = self._at_open.shares, self._at_open.invested
+        waiting = list(self.today)
+        for bar in self.ticker.bars[SPARK_STEP - 1 :: SPARK_STEP]:
+            ended = clock.stamp(clock.parse(bar["timestamp"]) + MINUTE)
+            while waiting and waiting[0]["timestamp"] < ended:
+                bought = waiting.pop(0)
+                shares += _signed(bought)
+                invested += _signed(bought) * bought["price"]
+            if ended >= self.card["created_at"]:
+                at_minute = CardSums(shares, invested)
+                value = value_of(at_minute, bar["close"], self.card["initial_capital"])
+                points.append([bar["timestamp"], value])
+        return points
+
+    @property
+    def _at_open(self) -> CardSums:
+        bought = sum(_signed(t) for t in self.today)
+        spent = sum(_signed(t) * t["price"] for t in self.today)
+        return CardSums(self.sums.shares - bought, self.sums.invested - spent)
+
+    def _value_before(self) -> float:
+        born_today = (
+            self.session is None or clock.parse(self.card["created_at"]) >= self.session.open
+        )
+        if born_today or self.ticker.before is None:
+            return float(self.card["initial_capital"])
+        return value_of(self._at_open, self.ticker.before["close"], self.card["initial_capital"])
+
+
+def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardValue]:
+    """Value cards at the newest prices; each ticker is looked up once."""
+    session = nyse().latest_session(clock.now())
+    tickers = {ticker: _Ticker(ticker, session) for ticker in {card["ticker"] for card in cards}}
+    today = _transactions_since(session)
+    found = {}
+    for card in cards:
+        of_card, ticker = sums.get(card["id"], CardSums()), tickers[card["ticker"]]
+        price, stale = _price(card, of_card, ticker)
+        found[card["id"]] = CardValue(
+            card, of_card, price, stale, ticker, session, today.get(card["id"], [])
+        )
+    return found
+
+
+def _price(card: Card, sums: CardSums, ticker: _Ticker) -> tuple[float, bool]:
+    """The price a card is valued at, and whether it is too old to be trusted."""
+    if ticker.newest is not None:
+        return float(ticker.newest["close"]), ticker.is_stale
+    if sums.shares == 0:
+        return 0.0, False
+    return float(system_db_manager.get_transactions(card["id"])[0]["price"]), True
+
+
+def _transactions_since(session: Session | None) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = {}
+    if session is not None:
+        for row in system_db_manager.get_transactions_since(clock.stamp(session.open)):
+            found.setdefault(row["algorithm_id"], []).append(row)
+    return found
+
+
+def _signed(transaction: dict[str, Any]) -> int:
+    return int(transaction["shares"]) * (1 if transaction["type"] == "buy" else -1)

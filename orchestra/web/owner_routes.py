@@ -1,0 +1,70 @@
+"""What the owner decides about cards that run: capital, stop all, resume, accept the broker's figure."""
+
+from typing import Any
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from orchestra import corrections
+from orchestra.web import broker_desk, cards, cash
+from orchestra.web.inputs import TICKER_FORM, capital_of, card_or_404
+from orchestra.web.security import ApiError, json_object, pin_required
+from system_databse import card_states, system_db_manager
+
+blueprint = Blueprint("owner", __name__, url_prefix="/api")
+
+
+@blueprint.patch("/algorithms/<int:algo_id>")
+@pin_required
+def change_capital(algo_id: int) -> ResponseReturnValue:
+    """Change a card's allocation; its P&L stays as it is."""
+    capital = capital_of(json_object())
+    card_or_404(algo_id)
+    cash.change_capital(algo_id, capital)
+    return jsonify(cards.card(algo_id))
+
+
+@blueprint.post("/stop-all")
+@pin_required
+def stop_all() -> ResponseReturnValue:
+    """Stop every running card; with liquidate, have all shares sold, kept ones too."""
+    liquidate = json_object().get("liquidate")
+    if not isinstance(liquidate, bool):
+        raise ApiError(400, "bad_input", 'Expected {"liquidate": true} or {"liquidate": false}.')
+    touched = []
+    for card in cards.cards():
+        if _stop(card, liquidate):
+            touched.append(cards.card(card["id"]))
+    return jsonify({"algorithms": touched})
+
+
+@blueprint.post("/algorithms/<int:algo_id>/resume")
+@pin_required
+def resume(algo_id: int) -> ResponseReturnValue:
+    """Let a paused card go on."""
+    card = card_or_404(algo_id)
+    if not card_states.resume(algo_id):
+        raise ApiError(409, "not_paused", f"{card['display_name']} is not paused.")
+    return jsonify(cards.card(algo_id))
+
+
+@blueprint.post("/positions/<ticker>/accept")
+@pin_required
+def accept(ticker: str) -> ResponseReturnValue:
+    """Take the broker's figure of a ticker into the ledger as a labelled correction."""
+    if not TICKER_FORM.fullmatch(ticker):
+        raise ApiError(404, "not_found", "There is no such ticker.")
+    if not corrections.frozen_cards(ticker):
+        raise ApiError(409, "not_frozen", f"No card of {ticker} is frozen.")
+    positions = broker_desk.ask("positions", lambda: cash.wrapper().get_positions())
+    corrections.accept_broker_figure(ticker, positions.get(ticker, corrections.NOTHING))
+    touched = [card for card in cards.cards("all") if card["ticker"] == ticker]
+    return jsonify({"algorithms": touched})
+
+
+def _stop(card: dict[str, Any], liquidate: bool) -> bool:
+    """Stop one card; False where nothing is left to do for it."""
+    if liquidate and card["state"] != "stopping":
+        card_states.stop_and_sell(card["id"])
+        return True
+    return not liquidate and system_db_manager.stop_algorithm(card["id"])

@@ -1,0 +1,230 @@
+"""The ledger held against the broker: lost rows come back, missing shares freeze or are charged."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from orchestra import corrections
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.audit import Audit
+from orchestra.base import clock
+from orchestra.base.errors import BadInput
+from orchestra.base.market_calendar import floor_minute
+from orchestra.execution import Execution
+from orchestra.simulator import Exchange
+from system_databse import (
+    card_calculations,
+    card_states,
+    labels,
+    order_journal,
+    system_db_manager,
+)
+from tests.exchange_fixture import OPEN_MARKET, running_exchange, set_clock
+
+
+@pytest.fixture
+def market() -> Iterator[Exchange]:
+    with running_exchange() as started:
+        yield started
+
+
+@pytest.fixture
+def wrapper(market: Exchange) -> AlpacaWrapper:
+    return AlpacaWrapper()
+
+
+@pytest.fixture
+def execution(wrapper: AlpacaWrapper) -> Iterator[Execution]:
+    started = Execution(wrapper)
+    yield started
+    started.close()
+
+
+def bought(wrapper: AlpacaWrapper, ticker: str, shares: int, *, minutes_ago: int = 0) -> int:
+    """A card that bought shares, recorded as the terminal does it."""
+    card = system_db_manager.create_algorithm(ticker, "sma_crossover", 50_000)
+    minute = floor_minute(clock.now()) - timedelta(minutes=minutes_ago)
+    order = order_journal.intend(card, ticker, "buy", shares, minute)
+    assert order is not None
+    filled = wrapper.follow(wrapper.submit(ticker, "buy", shares, order.client_order_id))
+    assert filled.filled_price is not None and filled.filled_at is not None
+    order_journal.close_filled(
+        order.client_order_id, filled.filled_shares, filled.filled_price, filled.filled_at
+    )
+    return card
+
+
+def sold_by_hand(wrapper: AlpacaWrapper, ticker: str, shares: int) -> None:
+    wrapper.place_market_sell(ticker, shares)
+
+
+def look(audit: Audit) -> None:
+    """Twice: a difference must stand to count."""
+    audit.positions()
+    audit.positions()
+
+
+def position(card: int) -> int:
+    return card_calculations.calculate_position(card)
+
+
+def events(kind: str) -> list[str]:
+    rows = system_db_manager.ledger().execute("SELECT message FROM events WHERE kind = ?", (kind,))
+    return [row["message"] for row in rows]
+
+
+def test_what_fits_and_what_the_owner_holds_beside_it_is_fine(wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    wrapper.place_market_buy("NVDA", 5)  # the owner's own
+    look(Audit(wrapper))
+    assert card_states.all_states() == {}
+    assert position(card) == 10
+
+
+def test_missing_shares_freeze_the_running_cards_and_say_so(wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    other = bought(wrapper, "AAPL", 4)
+    sold_by_hand(wrapper, "NVDA", 3)
+    audit = Audit(wrapper)
+    assert audit.positions() is True  # it wants another look first
+    assert card_states.all_states() == {}
+    audit.positions()
+    states = card_states.all_states()
+    assert set(states) == {card}
+    assert states[card].state == "frozen"
+    assert states[card].reason.startswith("The broker holds 7 NVDA, the ledger 10.")
+    assert len(events("frozen")) == 1
+    look(audit)
+    assert len(events("frozen")) == 1
+    assert position(card) == 10 and position(other) == 4
+
+
+def test_it_thaws_when_it_fits_again(wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    sold_by_hand(wrapper, "NVDA", 3)
+    audit = Audit(wrapper)
+    look(audit)
+    wrapper.place_market_buy("NVDA", 3)
+    audit.positions()
+    assert card_states.all_states() == {}
+    assert position(card) == 10
+
+
+def test_the_owner_accepts_the_brokers_figure(wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    sold_by_hand(wrapper, "NVDA", 3)
+    look(Audit(wrapper))
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert position(card) == 7
+    assert card_states.all_states() == {}
+    assert [algo_id for algo_id, _ in labels.of_kind(labels.ACCEPTED)] == [card]
+    look(Audit(wrapper))
+    assert card_states.all_states() == {}
+
+
+def test_kept_shares_of_stopped_cards_are_charged_first(wrapper: AlpacaWrapper) -> None:
+    running = bought(wrapper, "NVDA", 10)
+    stopped = bought(wrapper, "NVDA", 5)
+    system_db_manager.stop_algorithm(stopped)
+    sold_by_hand(wrapper, "NVDA", 5)
+    look(Audit(wrapper))
+    assert (position(running), position(stopped)) == (10, 0)
+    assert card_states.all_states() == {}
+    assert [algo_id for algo_id, _ in labels.of_kind(labels.SOLD_BY_HAND)] == [stopped]
+    assert len(events("sold-by-hand")) == 1
+
+
+def test_only_the_rest_freezes(wrapper: AlpacaWrapper) -> None:
+    running = bought(wrapper, "NVDA", 10)
+    stopped = bought(wrapper, "NVDA", 5)
+    system_db_manager.stop_algorithm(stopped)
+    sold_by_hand(wrapper, "NVDA", 8)
+    look(Audit(wrapper))
+    assert (position(running), position(stopped)) == (10, 0)
+    assert card_states.all_states()[running].reason.startswith(
+        "The broker holds 7 NVDA, the ledger 10."
+    )
+
+
+def test_there_is_nothing_to_accept_where_nothing_is_frozen(wrapper: AlpacaWrapper) -> None:
+    bought(wrapper, "NVDA", 10)
+    with pytest.raises(BadInput, match="nothing to accept"):
+        corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+
+
+def test_fractions_are_not_accepted(wrapper: AlpacaWrapper) -> None:
+    bought(wrapper, "NVDA", 10)
+    sold_by_hand(wrapper, "NVDA", 3)
+    look(Audit(wrapper))
+    with pytest.raises(BadInput, match="only whole shares"):
+        corrections.accept_broker_figure("NVDA", Decimal("6.5"))
+
+
+def settle(audit: Audit, execution: Execution) -> None:
+    audit.orders()
+    execution.reconcile()
+
+
+def test_fills_the_journal_lost_are_entered_once(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    card = bought(wrapper, "NVDA", 10, minutes_ago=1)
+    identity = order_journal.client_order_id(card, floor_minute(clock.now()), "buy")
+    lost = wrapper.follow(wrapper.submit("NVDA", "buy", 4, identity))
+    audit = Audit(wrapper)
+    for _ in range(3):
+        settle(audit, execution)
+    assert position(card) == 14
+    newest = system_db_manager.get_transactions(card)[0]
+    assert (newest["shares"], newest["price"]) == (4, lost.filled_price)
+    assert len(system_db_manager.get_transactions(card)) == 2
+
+
+def test_an_order_given_up_too_early_is_entered_when_the_broker_says_so(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    order = order_journal.intend(card, "NVDA", "buy", 4, floor_minute(clock.now()))
+    assert order is not None
+    order_journal.close_unfilled(order.client_order_id, "lost", "the broker never had it")
+    wrapper.follow(wrapper.submit("NVDA", "buy", 4, order.client_order_id))
+    settle(Audit(wrapper), execution)
+    assert position(card) == 4
+
+
+def test_orders_of_an_unknown_card_are_an_event_and_its_number_stays_unused(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    bought(wrapper, "NVDA", 10)
+    identity = order_journal.client_order_id(7, floor_minute(clock.now()), "buy")
+    wrapper.follow(wrapper.submit("NVDA", "buy", 4, identity))
+    audit = Audit(wrapper)
+    for _ in range(3):
+        settle(audit, execution)
+    (message,) = events("unknown-card")
+    assert "no card 7" in message and "buy 4 NVDA" in message
+    assert system_db_manager.create_algorithm("AAPL", "sma_crossover", 1000) == 8
+
+
+def test_other_programs_orders_are_none_of_ours(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    wrapper.place_market_buy("NVDA", 5)
+    wrapper.submit("NVDA", "buy", 1, "apac-ffffffff-1-20240604T1430Z-buy")  # another ledger's
+    settle(Audit(wrapper), execution)
+    assert position(card) == 10
+    assert events("unknown-card") == []
+
+
+def test_orders_are_listed_page_by_page(
+    wrapper: AlpacaWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestra.alpaca_wrapper.ORDERS_A_PAGE", 3)
+    set_clock(OPEN_MARKET, speed=1)  # orders of their own moments
+    since = clock.now() - timedelta(days=1)
+    expected = [wrapper.submit("NVDA", "buy", 1, f"own-{n}").client_order_id for n in range(8)]
+    found = wrapper.orders_since(since)
+    assert [order.client_order_id for order in found] == expected

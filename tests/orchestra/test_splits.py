@@ -1,0 +1,182 @@
+"""Splits over a night: carried out where all agree, frozen and explained where not."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from database import db_manager
+from orchestra import corrections
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.audit import Audit
+from orchestra.base import clock
+from orchestra.base.market_calendar import floor_minute
+from orchestra.simulator import Exchange
+from orchestra.splits import Splits
+from system_databse import (
+    card_calculations,
+    card_states,
+    labels,
+    order_journal,
+    system_db_manager,
+)
+from tests.exchange_fixture import running_exchange, set_clock
+
+FRIDAY, AFTER_THE_CLOSE = "2024-06-07T19:58:00Z", "2024-06-07T20:01:00Z"
+MONDAY = "2024-06-10T13:30:02Z"
+SPLIT_DAY = date(2024, 6, 10)
+
+
+@pytest.fixture
+def market() -> Iterator[Exchange]:
+    """An exchange standing still two minutes before Friday's close."""
+    with running_exchange(MARKET_CLOCK_START=FRIDAY) as started:
+        yield started
+
+
+@pytest.fixture
+def wrapper(market: Exchange) -> AlpacaWrapper:
+    return AlpacaWrapper()
+
+
+def bought(wrapper: AlpacaWrapper, shares: int) -> int:
+    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    order = order_journal.intend(card, "NVDA", "buy", shares, floor_minute(clock.now()))
+    assert order is not None
+    filled = wrapper.follow(wrapper.submit("NVDA", "buy", shares, order.client_order_id))
+    assert filled.filled_price is not None and filled.filled_at is not None
+    order_journal.close_filled(
+        order.client_order_id, filled.filled_shares, filled.filled_price, filled.filled_at
+    )
+    return card
+
+
+def split(market: Exchange, ratio: float) -> None:
+    """Fetch history after Friday's close, then let the weekend pass with a split in it."""
+    set_clock(AFTER_THE_CLOSE)
+    db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+    market.faults.add(
+        {"name": "split", "symbol": "NVDA", "day": SPLIT_DAY.isoformat(), "ratio": ratio}
+    )
+    set_clock(MONDAY)
+
+
+def follow(splits: Splits) -> None:
+    splits.follow(system_db_manager.get_all_algorithms("running"), SPLIT_DAY)
+
+
+def worth(card: int) -> float:
+    price = db_manager.get_latest_price("NVDA")
+    if price is None:
+        db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+        price = db_manager.get_latest_price("NVDA")
+    assert price is not None
+    shown = card_calculations.get_algorithm_with_calculations(card, price)
+    assert shown is not None
+    return float(shown["pnl"])
+
+
+def test_ten_for_one_multiplies_the_shares_and_leaves_the_profit(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    split(market, 10)
+    before = worth(card)
+    splits = Splits(wrapper)
+    follow(splits)
+    assert card_calculations.calculate_position(card) == 70
+    assert int(wrapper.get_positions()["NVDA"]) == 70
+    assert worth(card) == pytest.approx(before, abs=0.005)
+    assert card_states.all_states() == {}
+    notes = [note for _, note in labels.of_kind(labels.SPLIT)]
+    assert notes == ["NVDA: 10:1 split of 2024-06-10"] * 2
+    follow(splits)
+    follow(Splits(wrapper))  # another process
+    assert card_calculations.calculate_position(card) == 70
+
+
+def test_the_history_has_no_step_where_the_split_was(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    bought(wrapper, 7)
+    split(market, 10)
+    raw = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+    follow(Splits(wrapper))
+    adjusted = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+    assert [bar["timestamp"] for bar in adjusted] == [bar["timestamp"] for bar in raw]
+    for new, old in zip(adjusted, raw, strict=True):
+        assert new["close"] == pytest.approx(old["close"] / 10, abs=0.01)
+
+
+def test_a_card_without_shares_gets_the_adjusted_history_too(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    split(market, 10)
+    raw = db_manager.get_latest_price("NVDA")
+    follow(Splits(wrapper))
+    bars = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=1)
+    assert raw is not None
+    assert bars[0]["close"] == pytest.approx(raw / 10, abs=0.01)
+    assert labels.of_kind(labels.SPLIT) == []
+
+
+def test_fractions_freeze_and_explain(market: Exchange, wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, 7)
+    split(market, 1.5)
+    splits, audit = Splits(wrapper), Audit(wrapper)
+    follow(splits)
+    state = card_states.all_states()[card]
+    assert state.state == "frozen"
+    assert state.reason.startswith(
+        "NVDA: 1.5:1 split of 2024-06-10: 7 shares become 10.5, the broker holds 10.5."
+    )
+    assert card_calculations.calculate_position(card) == 7
+    audit.positions()
+    audit.positions()  # more shares than the ledger has are no reason to thaw
+    assert card_states.all_states()[card] == state
+
+
+def test_after_cash_in_lieu_the_owner_accepts_the_figure(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    split(market, 1.5)
+    splits = Splits(wrapper)
+    follow(splits)
+    before = worth(card)
+    corrections.accept_broker_figure("NVDA", Decimal(10))
+    assert card_calculations.calculate_position(card) == 10
+    assert worth(card) - before == pytest.approx(3 * (db_manager.get_latest_price("NVDA") or 0))
+    follow(splits)
+    follow(Splits(wrapper))
+    assert card_states.all_states() == {}
+
+
+def test_two_cards_each_get_their_own_shares(market: Exchange, wrapper: AlpacaWrapper) -> None:
+    first, second = bought(wrapper, 4), bought(wrapper, 6)
+    split(market, 0.5)
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(first) == 2
+    assert card_calculations.calculate_position(second) == 3
+    assert card_states.all_states() == {}
+
+
+def test_where_one_card_would_get_half_a_share_all_freeze(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    first, second = bought(wrapper, 3), bought(wrapper, 5)
+    split(market, 0.5)  # 8 become 4, but 3 would be 1.5
+    follow(Splits(wrapper))
+    assert set(card_states.all_states()) == {first, second}
+
+
+def test_shares_bought_by_hand_make_it_a_matter_for_the_owner(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    wrapper.place_market_buy("NVDA", 1)
+    split(market, 10)
+    follow(Splits(wrapper))
+    assert "the broker holds 80" in card_states.all_states()[card].reason

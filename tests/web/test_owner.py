@@ -1,0 +1,126 @@
+"""What the owner decides about cards that run: capital, stop all, resume, accept."""
+
+import pytest
+from werkzeug.test import TestResponse
+
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.audit import Audit
+from orchestra.simulator import Exchange
+from system_databse import card_calculations, card_states, labels, system_db_manager
+from tests.web.conftest import Api, assert_error
+
+PATHS = (
+    ("PATCH", "/api/algorithms/1"),
+    ("POST", "/api/stop-all"),
+    ("POST", "/api/algorithms/1/resume"),
+    ("POST", "/api/positions/AAPL/accept"),
+)
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+def test_each_change_needs_the_pin(locked: Api, method: str, path: str) -> None:
+    assert_error(locked.call(method, path, json={}), 401, "pin_required")
+
+
+@pytest.fixture
+def owner(exchange: Exchange, api: Api) -> Api:
+    """The page of an owner who has entered the PIN, at an exchange with $100,000."""
+    return api
+
+
+def change(api: Api, number: int, capital: object) -> TestResponse:
+    return api.call("PATCH", f"/api/algorithms/{number}", json={"initial_capital": capital})
+
+
+def test_capital_goes_up_by_what_is_available_and_the_profit_stays(owner: Api) -> None:
+    card = owner.added(initial_capital=10_000)
+    system_db_manager.record_buy(card["id"], 10, 100.0)
+    before = owner.card(card["id"])["pnl"]
+    response = change(owner, card["id"], 60_000)
+    assert response.status_code == 200, response.text
+    shown = owner.card(card["id"])
+    assert (shown["initial_capital"], shown["cash"]) == (60_000, 59_000)
+    assert shown["pnl"] == pytest.approx(before, abs=0.005)
+    assert labels.of_kind(labels.CAPITAL) == [(card["id"], "10000.00 -> 60000.00")]
+    assert_error(change(owner, card["id"], 100_001), 409, "not_enough_cash")
+    assert owner.card(card["id"])["initial_capital"] == 60_000
+
+
+def test_capital_goes_down_by_at_most_the_free_cash(owner: Api) -> None:
+    card = owner.added(initial_capital=10_000)
+    system_db_manager.record_buy(card["id"], 30, 100.0)
+    assert_error(change(owner, card["id"], 2_999), 409, "not_enough_free_cash")
+    assert change(owner, card["id"], 3_000).status_code == 200
+    assert owner.card(card["id"])["cash"] == 0
+
+
+def test_capital_of_another_shape_or_card_is_refused(owner: Api) -> None:
+    card = owner.added()
+    for wrong in (0, -1, "5", None, True, 1e13):
+        assert_error(change(owner, card["id"], wrong), 400, "bad_input")
+    assert_error(change(owner, 99, 5), 404, "not_found")
+    owner.stop(card["id"])
+    assert_error(change(owner, card["id"], 5), 409, "not_running")
+
+
+def test_stop_all_keeping_the_shares(owner: Api) -> None:
+    first, second = owner.added(), owner.added(ticker="MSFT")
+    system_db_manager.record_buy(second["id"], 3, 10.0)
+    answer = owner.post("/api/stop-all", {"liquidate": False}).json
+    assert answer is not None
+    assert [card["id"] for card in answer["algorithms"]] == [first["id"], second["id"]]
+    assert system_db_manager.get_all_algorithms("running") == []
+    assert card_states.all_states() == {}
+    assert [card["id"] for card in owner.cards()] == [second["id"]]  # it still holds shares
+    again = owner.post("/api/stop-all", {"liquidate": False}).json
+    assert again == {"algorithms": []}
+
+
+def test_stop_all_selling_everything_kept_shares_too(owner: Api) -> None:
+    first, second = owner.added(), owner.added(ticker="MSFT")
+    for card in (first, second):
+        system_db_manager.record_buy(card["id"], 3, 10.0)
+    owner.stop(first["id"])
+    answer = owner.post("/api/stop-all", {"liquidate": True}).json
+    assert answer is not None
+    assert {card["id"]: card["state"] for card in answer["algorithms"]} == {
+        first["id"]: "stopping",
+        second["id"]: "stopping",
+    }
+
+
+def test_stop_all_needs_to_be_told_about_the_shares(owner: Api) -> None:
+    for wrong in ({}, {"liquidate": "true"}, {"liquidate": None}):
+        assert_error(owner.post("/api/stop-all", wrong), 400, "bad_input")
+
+
+def test_a_paused_card_is_resumed_once(owner: Api) -> None:
+    card = owner.added()
+    path = f"/api/algorithms/{card['id']}/resume"
+    assert_error(owner.post(path, {}), 409, "not_paused")
+    card_states.set_state(card["id"], "paused", "Brake: too much.")
+    shown = owner.card(card["id"])
+    assert (shown["state"], shown["state_reason"]) == ("paused", "Brake: too much.")
+    resumed = owner.post(path, {}).json
+    assert resumed is not None and resumed["state"] == "running"
+    assert_error(owner.post(path, {}), 409, "not_paused")
+    assert_error(owner.post("/api/algorithms/99/resume", {}), 404, "not_found")
+
+
+def test_the_brokers_figure_is_accepted(owner: Api) -> None:
+    card = owner.added()
+    wrapper = AlpacaWrapper()
+    price = wrapper.place_market_buy("AAPL", 7)
+    system_db_manager.record_buy(card["id"], 10, price)  # three more than there are
+    assert_error(owner.post("/api/positions/AAPL/accept", {}), 409, "not_frozen")
+    audit = Audit(wrapper)
+    audit.positions()
+    audit.positions()
+    assert owner.card(card["id"])["state"] == "frozen"
+    answer = owner.post("/api/positions/AAPL/accept", {}).json
+    assert answer is not None
+    assert [(c["id"], c["state"], c["current_shares"]) for c in answer["algorithms"]] == [
+        (card["id"], "running", 7)
+    ]
+    assert card_calculations.calculate_position(card["id"]) == 7
+    assert_error(owner.post("/api/positions/aapl/accept", {}), 404, "not_found")
