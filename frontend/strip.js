@@ -9,7 +9,6 @@ const FLICK_MS = 180;
 export class Strip {
   #node;
   #drag = null;
-  #dragged = false;
 
   constructor(node, { prev, next }) {
     this.#node = node;
@@ -82,12 +81,9 @@ export class Strip {
     node.addEventListener("pointercancel", () => this.#release());
     // A native drag of text or picture would cancel the pointer.
     node.addEventListener("dragstart", (event) => event.preventDefault());
-    // The click that ends a drag is not a tap on the card under it.
-    node.addEventListener("click", (event) => this.#swallowClick(event), true);
   }
 
   #press(event) {
-    this.#dragged = false;
     if (event.pointerType === "touch" || event.button !== 0) return;
     this.#drag = { x: event.clientX, left: this.#node.scrollLeft, moved: false, speed: 0, last: event };
   }
@@ -98,6 +94,7 @@ export class Strip {
     if (!drag.moved && Math.abs(event.clientX - drag.x) < DRAG_STARTS_PX) return;
     if (!drag.moved) {
       drag.moved = true;
+      // Captured, the click that ends the drag goes to the strip and not to a card under it.
       this.#node.setPointerCapture(event.pointerId);
       setAttribute(this.#node, "data-dragging", "");
     }
@@ -119,16 +116,10 @@ export class Strip {
     if (still) settle();
     else this.#node.addEventListener("scrollend", settle, { once: true });
     this.#node.scrollTo({ left: aim, behavior: smoothness() });
-    this.#dragged = true;
   }
 
   #clamped(left) {
     return Math.min(Math.max(left, 0), this.#node.scrollWidth - this.#node.clientWidth);
-  }
-
-  #swallowClick(event) {
-    if (this.#dragged) event.stopPropagation();
-    this.#dragged = false;
   }
 }
 

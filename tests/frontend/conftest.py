@@ -5,6 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -157,7 +158,8 @@ def open_wall(browser: Browser, address: str) -> Iterator[OpenWall]:
         page.on("pageerror", lambda fault: complaints.append(str(fault)))
         page.on("console", lambda line: complaints.append(line.text) if _bad(line) else None)
         if frozen_at:
-            page.clock.install(time=frozen_at)
+            # Installed, it runs until it is paused, and it can only be paused at a later time.
+            page.clock.install(time=datetime.fromisoformat(frozen_at) - timedelta(minutes=5))
             page.clock.pause_at(frozen_at)
         return Wall(page, api, address, complaints).open()
 

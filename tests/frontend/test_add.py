@@ -187,7 +187,10 @@ def test_by_keyboard_alone(wall: Wall) -> None:
 def test_two_taps_send_one_card(wall: Wall) -> None:
     open_dialog(wall)
     fill_in(wall)
-    wall.find("[data-action=submit]").evaluate("(node) => { node.click(); node.click(); }")
+    wall.find("[data-add]").evaluate(
+        "(node) => { for (let taps = 0; taps < 2; taps += 1)"
+        " node.dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter', bubbles: true})); }"
+    )
     wall.card(99).wait_for()
     assert len(wall.api.asked("POST", "algorithms")) == 1
 

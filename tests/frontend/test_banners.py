@@ -75,6 +75,13 @@ def test_any_part_that_is_not_well_gets_a_banner_and_the_worst_wins(wall: Wall) 
     assert banner(wall) is None
 
 
+def test_a_part_that_is_down_outranks_one_that_is_unwell(wall: Wall) -> None:
+    wall.api.parts["stream"] = part("degraded", "late")
+    wall.api.parts["clock-drift"] = part("down", "off by a minute")
+    wall.poll()
+    assert banner(wall) == ("clock-drift", "⚠ CLOCK DRIFT off by a minute +1 more")
+
+
 def test_a_trader_that_is_only_late_has_not_stopped(wall: Wall) -> None:
     wall.api.parts["orchestrator"] = part("degraded", "skipped a minute")
     wall.poll()

@@ -32,7 +32,7 @@ MEASURE = """(root) => {
         const box = node.getBoundingClientRect();
         if (box.width < 47.9 || box.height < 47.9) faults.push("too small: " + name(node));
     }
-    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .keys, footer, header, .side")) {
+    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .pad, .money, .keys, footer, header, .side")) {
         if (!shown(parent) || getComputedStyle(parent).display === "contents") continue;
         const children = [...parent.children].filter(shown);
         const frame = parent.getBoundingClientRect();

@@ -129,6 +129,20 @@ def test_asks_at_once_on_waking_up(open_wall: OpenWall, event: str) -> None:
     assert wall.api.polls == 3  # one chain of timers, not two
 
 
+def test_waking_up_gives_up_the_question_that_is_still_open(open_wall: OpenWall) -> None:
+    wall = open_wall(frozen_at=TUESDAY)
+    wall.api.silent = True
+    wall.pass_seconds(30)
+    wall.api.silent = False
+    wall.poll()
+    assert wall.api.polls == 3
+    wall.pass_seconds(20)  # the first one would have timed out by now
+    assert wall.find("[data-banner]").count() == 0
+    assert wall.api.polls == 3
+    wall.pass_seconds(10)
+    assert wall.api.polls == 4
+
+
 def test_a_new_build_reloads_the_page_once_nobody_uses_it(open_wall: OpenWall) -> None:
     wall = open_wall()
     wall.page.evaluate("window.same = true")
