@@ -89,7 +89,8 @@ export class AddDialog {
   #digits() {
     const steps = STEPS.map((step) => button({ "data-step": step }, `+${step / 1000}k`, () => this.#raise(step)));
     this.max = button({ "data-step": "max", disabled: "" }, "max", () => this.#raise(Infinity));
-    const clear = button({ class: "key", "data-clear": "", "aria-label": "Delete all" }, "C", () => this.#set("capital", ""));
+    const all = { class: "key", "data-clear": "", "aria-label": "Delete all" };
+    const clear = button(all, "C", () => this.#set("capital", ""));
     const keys = keypad(DIGITS, (key) => this.#type(key), clear);
     return el("div", { class: "money" }, keys, el("div", { class: "steps" }, ...steps, this.max));
   }
@@ -157,17 +158,22 @@ export class AddDialog {
     return Number(this.#typed.capital) > 0 ? "" : "Give it some capital";
   }
 
+  #card() {
+    const { ticker, capital: typed } = this.#typed;
+    return { ticker, algorithm_type: this.#algorithm, initial_capital: Number(typed) };
+  }
+
   async #submit() {
     if (this.#busy) return;
     setText(this.error, this.#missing());
     if (this.#missing()) return;
     this.#setBusy(true);
-    const wanted = { ticker: this.#typed.ticker, algorithm_type: this.#algorithm, initial_capital: Number(this.#typed.capital) };
     try {
-      const card = await this.send(wanted);
+      const card = await this.send(this.#card());
       this.#close(card.id ?? null);
     } catch (error) {
-      setText(this.error, error.unanswered ? `${error.message}: see whether the card is there before trying again` : error.message);
+      const advice = error.unanswered ? ": see whether the card is there before trying again" : "";
+      setText(this.error, error.message + advice);
     } finally {
       this.#setBusy(false);
     }

@@ -33,7 +33,9 @@ function consequences(card, open) {
   const held = card.current_shares > 0;
   return {
     keep: held ? `No more trades. The ${shares} stay in the account.` : "No more trades. It holds no shares.",
-    sell: held ? `No more trades. Sells the ${shares} at the market price ${when}.` : "No more trades. Sells whatever it still gets.",
+    sell: held
+      ? `No more trades. Sells the ${shares} at the market price ${when}.`
+      : "No more trades. Sells whatever it still gets.",
   };
 }
 

@@ -5,6 +5,17 @@ const DASH = "\u2013";
 const EXCHANGE_ZONE = "America/New_York";
 const GLYPHS = { profit: "▲", loss: "▼", even: "■" };
 
+const made = new Map();
+
+/** A formatter of a kind, made once: making one costs more than using it a hundred times. */
+function formatter(Kind, locale, options) {
+  const key = JSON.stringify([Kind.name, options]);
+  if (!made.has(key)) made.set(key, new Kind(locale, options));
+  return made.get(key);
+}
+
+const dateFormatter = (options) => formatter(Intl.DateTimeFormat, "en-GB", options);
+
 /** Half a cent decides: what shows as 0.00 is neither profit nor loss. */
 export function outcomeOf(pnl) {
   if (!Number.isFinite(pnl) || Math.abs(pnl) < 0.005) return "even";
@@ -35,9 +46,8 @@ export function compact(amount) {
 /** A plain number with thousands marks: 10,581.25. */
 export function number(amount, digits = 2) {
   if (!Number.isFinite(amount)) return DASH;
-  const text = Math.abs(amount).toLocaleString("en-US", {
-    minimumFractionDigits: digits, maximumFractionDigits: digits,
-  });
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  const text = formatter(Intl.NumberFormat, "en-US", options).format(Math.abs(amount));
   return (amount < 0 && /[1-9]/.test(text) ? MINUS : "") + text;
 }
 
@@ -63,7 +73,7 @@ export function percent(pnl, of) {
 }
 
 export function plural(count, one, many = `${one}s`) {
-  return `${Number.isFinite(count) ? count.toLocaleString("en-US") : DASH} ${count === 1 ? one : many}`;
+  return `${number(count, 0)} ${count === 1 ? one : many}`;
 }
 
 /** Milliseconds since 1970 of a UTC stamp; NaN where there is none. */
@@ -73,7 +83,7 @@ export function instant(stamp) {
 
 function formatTime(at, options) {
   if (!Number.isFinite(at)) return DASH;
-  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", ...options }).format(at);
+  return dateFormatter({ hour: "2-digit", minute: "2-digit", ...options }).format(at);
 }
 
 /** Wall time where the reader is: 14:30:02. */
@@ -100,7 +110,7 @@ export function marketTime(stamp) {
 export function marketDayTime(stamp) {
   if (!Number.isFinite(instant(stamp))) return DASH;
   const options = { weekday: "short", day: "numeric", month: "short", timeZone: EXCHANGE_ZONE };
-  const day = new Intl.DateTimeFormat("en-GB", options).format(instant(stamp)).replace(",", "");
+  const day = dateFormatter(options).format(instant(stamp)).replace(",", "");
   return `${day} ${marketTime(stamp)} ET`;
 }
 
@@ -108,7 +118,7 @@ export function marketDayTime(stamp) {
 export function nextOpenTime(stamp, now) {
   const farOff = instant(stamp) - instant(now) > 6 * 86_400_000;
   if (farOff) return marketDayTime(stamp);
-  const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", timeZone: EXCHANGE_ZONE });
+  const weekday = dateFormatter({ weekday: "short", timeZone: EXCHANGE_ZONE });
   return `${weekday.format(instant(stamp))} ${marketTime(stamp)} ET`;
 }
 
