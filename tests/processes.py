@@ -257,6 +257,7 @@ class Terminal:
 def running_terminal(
     tmp_path: Path,
     parts: tuple[str, ...] = ("exchange", "api", "orchestrator"),
+    /,
     **values: object,
 ) -> Iterator[Terminal]:
     """Start the terminal's processes with these settings over the test's own; end them afterwards.

@@ -4,10 +4,11 @@ import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page, ViewportSize, sync_playwright
 
 from orchestra.base import sqlite
 from tests.frontend.conftest import QUIET_CHROMIUM
@@ -73,14 +74,14 @@ def in_front_of(
         complaints: list[str] = []
 
         def note(line: Any) -> None:
-            refused_pin = "status of 401" in line.text  # Chromium notes it by itself
-            if line.type in ("error", "warning") and not refused_pin:
+            refused = "Failed to load resource" in line.text  # Chromium's own word on a 401 or 503
+            if line.type in ("error", "warning") and not refused:
                 complaints.append(line.text)
 
         try:
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=path, args=QUIET_CHROMIUM)
-                size = {"width": 800, "height": 480}
+                size = ViewportSize(width=800, height=480)
                 context = browser.new_context(viewport=size, has_touch=True)
                 context.set_default_timeout(PATIENCE_MS)
                 page = context.new_page()
@@ -89,7 +90,10 @@ def in_front_of(
                 if api is not None:
                     context.route("**/api/**", api.handle)
                 if frozen_at is not None:
-                    page.clock.install(time=frozen_at)
+                    # It runs until it is paused, which can only be at a later time
+                    page.clock.install(
+                        time=datetime.fromisoformat(frozen_at) - timedelta(minutes=5)
+                    )
                     page.clock.pause_at(frozen_at)
                 page.goto(address)
                 page.locator("[data-mode]:not([data-mode=unknown])").wait_for()

@@ -74,6 +74,19 @@ def test_a_change_needs_a_token(locked: Api, method: str, path: str) -> None:
     assert [(each["id"], each["status"]) for each in locked.cards()] == [(1, "running")]
 
 
+def test_every_change_there_is_needs_a_token(locked: Api) -> None:
+    asked = 0
+    with locked.app.test_request_context():
+        rules = list(locked.app.url_map.iter_rules())
+    for rule in rules:
+        for method in sorted((rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}):
+            if rule.rule != "/api/validate-pin":
+                path = rule.rule.replace("<int:algo_id>", "1").replace("<ticker>", "AAPL")
+                assert_error(locked.call(method, path, json=CARD), 401, "pin_required")
+                asked += 1
+    assert asked >= 6
+
+
 def test_a_token_runs_out(locked: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(security, "TOKEN_SECONDS", 0.005)
     locked.enter_pin()
