@@ -26,7 +26,7 @@ from system_databse.system_db_manager import whole_shares
 TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 # Answers to a POST that mean: the order does not exist. All else leaves it open what happened.
-REFUSALS = frozenset({400, 401, 403, 404, 422})
+REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 1.0
 ORDERS_A_PAGE = 500
@@ -114,8 +114,14 @@ class AlpacaWrapper:
             raise PartlyFilled(order.filled_shares, shares, order.filled_price)
         return order.filled_price
 
-    def submit(self, ticker: str, side: str, shares: int, client_order_id: str) -> BrokerOrder:
-        """Send one market order for the day, once. Raises OrderRefused or OrderUnsettled."""
+    def submit(
+        self, ticker: str, side: str, shares: int, client_order_id: str, *, until: float = 0.0
+    ) -> BrokerOrder:
+        """Send one market order for the day, once. Raises OrderRefused or OrderUnsettled.
+
+        A rate limit is a no that time heals: its reset is waited for, if it comes before ``until``
+        (an instant on ``clock.elapsed``'s scale).
+        """
         request = MarketOrderRequest(
             symbol=ticker,
             qty=shares,
@@ -123,13 +129,22 @@ class AlpacaWrapper:
             time_in_force=TimeInForce.DAY,
             client_order_id=client_order_id,
         )
-        try:
-            answer = exchange.trading_client().submit_order(request)
-            return _order(answer)
-        except APIError as error:
-            _refused_or_unsettled(error, client_order_id)
-        except (requests.RequestException, OSError, LookupError, TypeError, ValueError) as error:
-            raise OrderUnsettled(client_order_id, error) from error
+        while True:
+            try:
+                return _order(exchange.trading_client().submit_order(request))
+            except APIError as error:
+                wait = _seconds_to_reset(error)
+                if wait is None or clock.elapsed() + wait >= until:
+                    _refused_or_unsettled(error, client_order_id)
+            except (
+                requests.RequestException,
+                OSError,
+                LookupError,
+                TypeError,
+                ValueError,
+            ) as error:
+                raise OrderUnsettled(client_order_id, error) from error
+            clock.pause(wait)
 
     def find(self, client_order_id: str) -> BrokerOrder | None:
         """Ask for an order by our id; None when the broker has none. Raises ExchangeUnavailable."""
@@ -209,6 +224,17 @@ def _refused_or_unsettled(error: APIError, client_order_id: str) -> NoReturn:
     if "client_order_id must be unique" in reason or _status(error) not in REFUSALS:
         raise OrderUnsettled(client_order_id, reason) from error
     raise OrderRefused(reason) from error
+
+
+def _seconds_to_reset(error: APIError) -> float | None:
+    """Machine seconds until a rate limit is reset; None where the error is no rate limit."""
+    if error.status_code != 429:
+        return None
+    try:
+        resets_at = float(error.response.headers["X-RateLimit-Reset"])
+    except (AttributeError, KeyError, ValueError):
+        return None
+    return max(LONGEST_POLL_SECONDS, resets_at - clock.machine_now().timestamp())
 
 
 def _status(error: BaseException | None) -> int | None:

@@ -11,6 +11,7 @@ from system_databse.system_db_manager import whole_shares
 
 ACTIONS = ("buy", "sell", "hold")
 FLOAT_NOISE = 1e-6  # dollars; sums of cents in floats are off by less
+STALE_AFTER = 3  # open minutes of which nothing is known: older data is not traded on
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Means:
-    """What a card can trade with: its own cash in dollars, its shares, the last price."""
+    """What a card can trade with: its own cash in dollars, its shares, the last price.
+
+    ``unknown_minutes`` is how many open minutes before now nobody has answered for.
+    """
 
     cash: float
     shares: int
     price: float | None
     cushion_bps: float = 0.0
+    unknown_minutes: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,8 @@ def check(decision: Decision, means: Means) -> Checked:
     """Hold a decision against the card's own cash and shares; say how many shares may be sent."""
     if decision.action == "hold":
         return Checked(0)
+    if means.unknown_minutes > STALE_AFTER:
+        return Checked(0, f"refused: nothing is known of the last {means.unknown_minutes} minutes")
     if decision.action == "sell":
         if decision.shares > means.shares:
             return Checked(0, f"refused: asked to sell {decision.shares}, holds {means.shares}")

@@ -109,7 +109,11 @@ class Execution:
         self._enter(order)
         try:
             at_broker = self._wrapper.submit(
-                order.ticker, order.side, order.shares, order.client_order_id
+                order.ticker,
+                order.side,
+                order.shares,
+                order.client_order_id,
+                until=clock.due(intent.minute + MINUTE),
             )
         except OrderRefused as error:
             self._close_unfilled(order, "refused", str(error))

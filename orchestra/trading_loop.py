@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from database import db_manager
 from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.asking import journal_skipped
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, systemd
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute, nyse
 from orchestra.base.single import only_one
-from orchestra.cycle import Cycle, journal_skipped
+from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
 from orchestra.live_lock import refuse_unarmed_live
@@ -164,10 +165,11 @@ class _Trader:
 
     def _beat(self, message: str) -> None:
         stream = self._websockets.streamer.status()
+        trouble = self._cycle.broker_trouble
         heartbeats.beat(
             {
                 "orchestrator": ("ok", message),
-                "broker": ("ok", ""),
+                "broker": ("degraded", trouble) if trouble else ("ok", ""),
                 "stream": ("ok" if stream.healthy else "degraded", stream.message),
             }
         )

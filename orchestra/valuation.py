@@ -1,16 +1,17 @@
 """What cards are worth now, and what they were worth before today's open."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from database import db_manager
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, Session, nyse
+from orchestra.decision import STALE_AFTER
 from system_databse import system_db_manager
 from system_databse.card_calculations import CardSums, value_of
 
 SPARK_STEP = 5  # minutes between two points of the sparkline: at most 78 in a session
-STALE_AFTER = 3  # open minutes of which nothing is known
 
 Card = dict[str, Any]
 Bar = dict[str, Any]
@@ -27,17 +28,7 @@ class _Ticker:
             opening, closing = clock.stamp(session.open), clock.stamp(session.close)
             self.bars = db_manager.get_historical_data(ticker, opening, closing)
             self.before = db_manager.newest_bar(ticker, opening)
-        self.is_stale = self._unknown_minutes(ticker) > STALE_AFTER
-
-    def _unknown_minutes(self, ticker: str) -> int:
-        """How many open minutes since the newest bar nobody has answered for."""
-        if self.newest is None:
-            return 0
-        last = clock.stamp(clock.now() - MINUTE)
-        if last < self.newest["timestamp"]:
-            return 0
-        gaps = db_manager.check_data_exists(ticker, self.newest["timestamp"], last)
-        return sum(nyse().open_minutes(clock.parse(a), clock.parse(b)) for a, b in gaps)
+        self.is_stale = unknown_minutes(ticker, self.newest, clock.now()) > STALE_AFTER
 
 
 @dataclass(frozen=True)
@@ -110,6 +101,18 @@ def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardV
             card, of_card, price, stale, ticker, session, today.get(card["id"], [])
         )
     return found
+
+
+def unknown_minutes(ticker: str, newest: Bar | None, now: datetime) -> int:
+    """Count the open minutes from the newest bar to the last ended one that nobody answered for.
+
+    A minute known to have had no trade does not age a ticker, nor do closed hours.
+    """
+    last = clock.stamp(now - MINUTE)
+    if newest is None or last < newest["timestamp"]:
+        return 0
+    gaps = db_manager.check_data_exists(ticker, newest["timestamp"], last)
+    return sum(nyse().open_minutes(clock.parse(a), clock.parse(b)) for a, b in gaps)
 
 
 def _price(card: Card, sums: CardSums, ticker: _Ticker) -> tuple[float, bool]:

@@ -90,7 +90,10 @@ KINDS: dict[str, dict[str, tuple[Check, Any]]] = {
         "when": (_one_of("before", "after"), "before"),
         **_REQUEST,
     },
-    "429": _REQUEST,
+    "429": {
+        "reset": (_seconds, 60.0),
+        **_REQUEST,
+    },  # says that the limit is reset in so many seconds
     "500": _REQUEST,
     "unauthorized": _REQUEST,
     "504_after_accept": _ACCEPTED_ORDER,

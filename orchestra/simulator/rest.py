@@ -88,8 +88,10 @@ def _misbehave(faults: Faults, data: bool) -> Response | None:
         return _hang(fault)
     if faults.take("cut", when="before", **facts):
         return cut()
-    if faults.take("429", **facts):
+    if fault := faults.take("429", **facts):
         g.headers["X-RateLimit-Remaining"] = "0"
+        resets_at = clock.machine_now().timestamp() + fault["reset"]
+        g.headers["X-RateLimit-Reset"] = str(int(resets_at) + 1)
         raise _too_many(data)
     if faults.take("500", **facts):
         raise Refusal(500, 50010000, "internal server error occurred")

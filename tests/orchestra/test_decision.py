@@ -70,6 +70,12 @@ def test_answers_that_are_not(answer: object) -> None:
             Means(100, 0, 100, cushion_bps=50),
             Checked(0, "asked 1, sent 0: cushion"),
         ),
+        (Decision("buy", 1), Means(100, 0, 10, unknown_minutes=3), Checked(1)),
+        (
+            Decision("buy", 1),
+            Means(100, 0, 10, unknown_minutes=4),
+            Checked(0, "refused: nothing is known of the last 4 minutes"),
+        ),
     ],
 )
 def test_a_card_trades_within_its_own_means(

@@ -172,7 +172,7 @@ def test_an_order_whose_minute_is_over_is_dropped_with_the_reason(
         ({"name": "504_after_accept", "times": 1}, 10, "filled"),
         ({"name": "cut", "when": "after", "times": 1}, 10, "filled"),
         ({"name": "500", "method": "POST", "times": 1}, 0, "lost"),
-        ({"name": "429", "method": "POST", "times": 1}, 0, "lost"),
+        ({"name": "429", "method": "POST", "times": 2, "reset": 0}, 10, "filled"),
         ({"name": "cut", "when": "before", "times": 1}, 0, "lost"),
         ({"name": "reject", "times": 1}, 0, "refused"),
         ({"name": "stuck"}, 0, "cancelled"),
@@ -206,6 +206,15 @@ def test_whatever_the_exchange_does_the_ledger_holds_what_the_broker_holds(
     assert states() == [("buy", state)]
     assert card_calculations.calculate_position(card) == broker_shares() == shares
     assert len(broker_orders()) <= 1
+
+
+def test_a_rate_limit_is_waited_for_within_the_minute(market: Exchange, card: int) -> None:
+    market.faults.add({"name": "429", "method": "POST", "times": 1, "reset": 0})
+    order = AlpacaWrapper().submit("NVDA", "buy", 3, "own-1", until=clock.elapsed() + 90)
+    assert AlpacaWrapper().follow(order).filled_shares == 3
+    market.faults.add({"name": "429", "method": "POST", "times": 1})
+    with pytest.raises(OrderRefused, match="rate limit"):
+        AlpacaWrapper().submit("NVDA", "buy", 3, "own-2", until=clock.elapsed())
 
 
 def test_while_the_broker_cannot_be_asked_nothing_is_decided(
