@@ -1,6 +1,8 @@
 """Builds the Flask application: configuration, the page's files, headers, and one handler for errors."""
 
+import hashlib
 import logging
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
@@ -43,6 +45,7 @@ def create_app() -> Flask:
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         TRUSTED_HOSTS=sorted({"127.0.0.1", "localhost", chosen.api_host}),
         SEND_FILE_MAX_AGE_DEFAULT=0,
+        BUILD=_build_of(settings.ROOT / "frontend"),
     )
     app.before_request(security.check_request)
     app.register_blueprint(routes.blueprint)
@@ -53,6 +56,14 @@ def create_app() -> Flask:
     app.register_error_handler(Exception, _answer_error)
     broker_desk.prepare(cash.wrapper)  # or the owner's first tap would wait for alpaca-py's import
     return app
+
+
+def _build_of(folder: Path) -> str:
+    """Name the page's files by their contents: an open page reloads when the name changes."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _healthz() -> Response:

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from orchestra import catalog
@@ -57,7 +57,8 @@ def list_algorithms() -> ResponseReturnValue:
     if status not in (None, "running", "stopped", "all"):
         raise ApiError(400, "bad_input", f"Expected status running, stopped or all, was {status}.")
     shown = cards.cards(status)
-    return jsonify({**_market(), "health": _health(shown), "algorithms": shown})
+    build = current_app.config["BUILD"]
+    return jsonify({**_market(), "build": build, "health": _health(shown), "algorithms": shown})
 
 
 @blueprint.post("/algorithms")
