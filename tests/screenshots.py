@@ -1,0 +1,65 @@
+"""Takes docs/*.png: a few hours of a simulated session, seen in Chromium at the wall's size."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from orchestra.base import clock
+from orchestra.base.settings import ROOT, Settings
+from tests.exchange_fixture import change
+from tests.processes import Terminal, running_terminal
+
+CARDS = (("SPY", 15_000), ("NVDA", 10_000), ("AAPL", 10_000), ("TSLA", 8_000))
+SEEN_AT = "2024-06-04T17:42:00Z"
+WALL = {"width": 800, "height": 480}
+
+
+def main() -> None:
+    for each in fields(Settings):
+        os.environ[each.name.upper()] = ""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        change(
+            SYSTEM_DB=folder / "system.db",
+            STOCKS_DB=folder / "stocks.db",
+            LOG_DIR=folder / "logs",
+            SIMULATOR_DB=folder / "simulator.db",
+        )
+        with running_terminal(folder, MARKET_CLOCK_SPEED=180) as terminal:
+            for ticker, capital in CARDS:
+                terminal.add_card(ticker, capital=capital)
+            terminal.wait_for(lambda: clock.stamp() >= SEEN_AT, 300, "the session is well on")
+            take(terminal)
+
+
+def take(terminal: Terminal) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=["--disable-quic", "--disable-background-networking", "--disable-sync"],
+        )
+        page = browser.new_page(viewport=WALL, has_touch=True)
+        page.goto(terminal.api_url)
+        page.locator("[data-card]").first.wait_for()
+        shoot(page, "wall")
+        page.locator("[data-action=add]").tap()
+        page.locator("[data-pinpad]").wait_for()
+        shoot(page, "pin")
+        for digit in "2020":
+            page.locator(f"[data-pinpad] [data-key='{digit}']").tap()
+        page.locator("[data-pinpad] [data-action=submit]").tap()
+        page.locator("[data-add]").wait_for()
+        shoot(page, "add")
+        browser.close()
+
+
+def shoot(page: Page, name: str) -> None:
+    page.screenshot(path=ROOT / "docs" / f"{name}.png")
+
+
+if __name__ == "__main__":
+    main()
