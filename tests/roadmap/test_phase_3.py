@@ -6,6 +6,7 @@ from pathlib import Path
 from orchestra.simulator import Exchange
 from orchestra.trading_loop import run_all_algorithms
 from system_databse import system_db_manager
+from tests.exchange_fixture import OPEN_MARKET
 from tests.processes import running_terminal
 from tests.web.conftest import close_logs
 
@@ -39,7 +40,9 @@ def test_start_with_market_closed_no_trades(tmp_path: Path, algorithms: Path) ->
 def test_with_single_algorithm(tmp_path: Path, algorithms: Path) -> None:
     """Test with single algorithm"""
     card = system_db_manager.create_algorithm("AAPL", "one_share", 10_000)
-    with running_terminal(tmp_path, ("exchange", "orchestrator")) as terminal:
+    with running_terminal(
+        tmp_path, ("exchange", "orchestrator"), MARKET_CLOCK_START=OPEN_MARKET
+    ) as terminal:
         terminal.wait_for(lambda: decisions(card) >= 3, what="three minutes were decided")
         terminal.stop("orchestrator")
         assert [row["shares"] for row in system_db_manager.get_transactions(card)] == [1]
@@ -64,7 +67,7 @@ def test_confirm_orchestrator_and_frontend_work_independently(
     tmp_path: Path, algorithms: Path
 ) -> None:
     """Confirm orchestrator and frontend work independently"""
-    with running_terminal(tmp_path) as terminal:
+    with running_terminal(tmp_path, MARKET_CLOCK_START=OPEN_MARKET) as terminal:
         card = terminal.add_card("AAPL", "one_share")["id"]
         terminal.wait_for(lambda: decisions(card) > 0, what="the first decision")
         terminal.kill("api")

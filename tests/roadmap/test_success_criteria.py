@@ -46,12 +46,15 @@ def assert_ledger_equals_broker(terminal: Terminal) -> None:
     rows = system_db_manager.ledger().execute(
         "SELECT type, shares, price FROM transactions ORDER BY type, shares, price"
     )
-    orders = terminal.exchange("GET", "/v2/orders?status=all&limit=500")
-    filled = [
-        (order["side"], int(order["filled_qty"]), float(order["filled_avg_price"]))
-        for order in orders
-        if order["filled_avg_price"] is not None
-    ]
+    filled, after = [], ""
+    page = "/v2/orders?status=all&limit=500&direction=asc"
+    while orders := terminal.exchange("GET", page + after):
+        after = f"&after={orders[-1]['submitted_at']}"
+        filled += [
+            (order["side"], int(order["filled_qty"]), float(order["filled_avg_price"]))
+            for order in orders
+            if order["filled_avg_price"] is not None
+        ]
     assert [tuple(row) for row in rows] == sorted(filled)
 
 
@@ -64,7 +67,7 @@ def test_orchestrator_consistently_runs_algorithms_2_3_seconds_after_the_top_of_
         system_db_manager.create_algorithm(ticker, "sma_crossover", 10_000)
         for ticker in ("AAPL", "NVDA", "SPY")
     ]
-    in_the_morning = {"MARKET_CLOCK_START": OPEN_MARKET, "MARKET_CLOCK_SPEED": 30}
+    in_the_morning = {"MARKET_CLOCK_START": OPEN_MARKET, "MARKET_CLOCK_SPEED": 40}
     with running_terminal(tmp_path, TRADERS, **in_the_morning) as terminal:
         terminal.wait_for(lambda: len(decided(cards[0])) >= 6, what="six minutes were decided")
         terminal.stop("orchestrator")
@@ -162,7 +165,7 @@ def test_websockets_automatically_restore_after_system_restart(tmp_path: Path) -
     """WebSockets automatically restore after system restart"""
     for ticker in ("AAPL", "NVDA", "AAPL"):
         system_db_manager.create_algorithm(ticker, "sma_crossover", 10_000)
-    with running_terminal(tmp_path, TRADERS) as terminal:
+    with running_terminal(tmp_path, TRADERS, MARKET_CLOCK_START=OPEN_MARKET) as terminal:
         both = ["AAPL", "NVDA"]
         terminal.wait_for(lambda: terminal.subscribed() == both, what="both are streamed")
         terminal.kill("orchestrator")
@@ -210,7 +213,7 @@ def test_database_has_correct_market_hours_390_bars_per_day(exchange: Exchange) 
 def test_survives_raspberry_pi_restart(tmp_path: Path, algorithms: Path) -> None:
     """Survives Raspberry Pi restart"""
     everything = ("exchange", "api", "orchestrator")
-    with running_terminal(tmp_path) as terminal:
+    with running_terminal(tmp_path, MARKET_CLOCK_START=OPEN_MARKET) as terminal:
         card = terminal.add_card("AAPL", "one_share")["id"]
         terminal.wait_for(lambda: terminal.card(card)["current_shares"] == 1, what="it has bought")
         terminal.kill(*everything)  # as when the plug is pulled

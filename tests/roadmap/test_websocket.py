@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from system_databse import system_db_manager
+from tests.exchange_fixture import OPEN_MARKET
 from tests.processes import Terminal, running_terminal
 
 
@@ -26,7 +27,7 @@ def test_websocket_opens_for_the_first_card_and_closes_with_the_last(tmp_path: P
         return int(rows.fetchone()[0])
 
     # 1. Start orchestrator with one algorithm
-    with running_terminal(tmp_path) as terminal:
+    with running_terminal(tmp_path, MARKET_CLOCK_START=OPEN_MARKET) as terminal:
         # 2. Verify WebSocket opens for that ticker
         terminal.wait_for(lambda: terminal.subscribed() == ["AAPL"], what="AAPL is streamed")
         # 3. Add second algorithm with same ticker

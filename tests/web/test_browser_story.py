@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.exchange_fixture import STANDING_STILL
+from tests.exchange_fixture import OPEN_MARKET, STANDING_STILL
 from tests.processes import running_terminal
 from tests.wall import PATIENCE_MS, Wall, in_front_of
 
@@ -66,7 +66,8 @@ def test_a_card_buys_and_is_stopped_with_its_share_sold(tmp_path: Path) -> None:
     folder = tmp_path / "algorithms"
     folder.mkdir()
     (folder / "one_share.py").write_text(ONE_SHARE)
-    with running_terminal(tmp_path, ALGORITHMS_DIR=folder) as terminal:
+    settings = {"ALGORITHMS_DIR": folder, "MARKET_CLOCK_START": OPEN_MARKET}
+    with running_terminal(tmp_path, **settings) as terminal:
 
         def story(wall: Wall) -> None:
             wall.add_card("one_share", "SPY", "2000")
