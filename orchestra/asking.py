@@ -1,12 +1,13 @@
 """Asks the cards in one minute: who is asked, what each answered, and which orders follow from it."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from database import db_manager
+from orchestra import strikes
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import MINUTE
 from orchestra.decision import Means, check
@@ -14,7 +15,7 @@ from orchestra.execution import Intent
 from orchestra.runner import AlgorithmRunner
 from orchestra.valuation import unknown_minutes
 from orchestra.worker import Result, Task
-from system_databse import card_calculations, card_states, decision_journal
+from system_databse import card_calculations, card_parameters, card_states, decision_journal
 from system_databse.decision_journal import JournalledDecision
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -58,10 +59,14 @@ def who_is_asked(
 
 def ask(
     runner: AlgorithmRunner, cards: list[Card], minute: datetime, bar_minute: datetime | None
-) -> tuple[list[JournalledDecision], list[Intent]]:
-    """Run the cards' algorithms and hold each answer against its card's means."""
+) -> Iterator[tuple[list[JournalledDecision], list[Intent]]]:
+    """Run the cards' algorithms and hold each answer against its card's means.
+
+    Yields decisions and the orders that follow in batches: slow cards hold up nobody's orders.
+    """
     # Never past the minute's end: a late answer is still this minute's, on this minute's bars
     current_time = clock.stamp(min(clock.now(), minute + MINUTE - timedelta(seconds=1)))
+    parameters = card_parameters.all_parameters()
     tasks = [
         Task(
             card["id"],
@@ -69,6 +74,7 @@ def ask(
             card["ticker"],
             card["initial_capital"],
             current_time,
+            parameters.get(card["id"], {}),
         )
         for card in cards
     ]
@@ -76,14 +82,19 @@ def ask(
     views = {
         ticker: _view(ticker, minute, bar_minute) for ticker in {card["ticker"] for card in cards}
     }
-    decisions, intents = [], []
+    decisions: list[JournalledDecision] = []
+    intents: list[Intent] = []
     for result in runner.run(tasks):
+        if result is None:
+            yield decisions, intents
+            decisions, intents = [], []
+            continue
         card = by_id[result.algorithm_id]
         decision, intent = _decide(card, result, minute, views[card["ticker"]])
         decisions.append(decision)
         if intent is not None:
             intents.append(intent)
-    return decisions, intents
+    yield decisions, intents
 
 
 def journal_skipped(cards: Iterable[Card], minutes: Iterable[datetime], reason: str) -> None:
@@ -98,10 +109,11 @@ def _decide(
 ) -> tuple[JournalledDecision, Intent | None]:
     """Turn a run's result into its record and, where it may trade, an order to send."""
     if result.answer is None:
-        last_line = result.failure.strip().rpartition("\n")[2]
-        log.error("Algorithm %s crashed: %s", card["id"], last_line)
+        log.error("Algorithm %s crashed: %s", card["id"], result.summary)
         log.info("Card %s (%s): %s", card["id"], card["ticker"], result.failure)
-        return _record(card["id"], minute, view, "failed", 0, last_line, result), None
+        strikes.count(card, result)
+        return _record(card["id"], minute, view, "failed", 0, result.summary, result), None
+    strikes.forget(card)
     answer = result.answer
     checked = check(answer, _means(card, view))
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)

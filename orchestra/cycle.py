@@ -6,6 +6,7 @@ from typing import Any
 
 from database import db_manager
 from database.historical_pull import HistoricalFetcher
+from orchestra import strikes
 from orchestra.asking import ask, who_is_asked
 from orchestra.audit import Audit
 from orchestra.base import clock
@@ -60,11 +61,14 @@ class Cycle:
         session = self._calendar.session_at(minute)
         if session is not None:
             apply_brakes(cards, session)
+        strikes.resume_changed_files(cards)
         asked, not_asked = who_is_asked(cards, unsettled, minute)
-        decisions, intents = ask(self._runner, asked, minute, bar_minute)
-        decision_journal.record(not_asked + decisions)
-        intents += self._exits(minute, unsettled)
-        wait_for_orders(self._execution.carry_out(intents), minute)
+        decision_journal.record(not_asked)
+        orders = self._execution.carry_out(self._exits(minute, unsettled))
+        for decisions, intents in ask(self._runner, asked, minute, bar_minute):
+            decision_journal.record(decisions)
+            orders += self._execution.carry_out(intents)
+        wait_for_orders(orders, minute)
         self._finish_exits()
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
             self.audit()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from orchestra.base.errors import AlgorithmFailed, BadInput
 from system_databse.system_db_manager import whole_shares
 
+REASON_KEPT = 200  # characters
 ACTIONS = ("buy", "sell", "hold")
 FLOAT_NOISE = 1e-6  # dollars; sums of cents in floats are off by less
 STALE_AFTER = 3  # open minutes of which nothing is known: older data is not traded on
@@ -45,14 +46,18 @@ class Checked:
     reason: str = ""
 
 
-def parse(answer: object) -> Decision:
-    """Read ``(action, shares)`` or ``(action, shares, reason)``. Raises AlgorithmFailed."""
+def parse(answer: object, own_reason: object = "") -> Decision:
+    """Read ``(action, shares)`` or ``(action, shares, reason)``. Raises AlgorithmFailed.
+
+    ``own_reason`` is what the algorithm said otherwise; the tuple's reason goes before it.
+    """
     if not isinstance(answer, tuple) or len(answer) not in (2, 3):
         raise AlgorithmFailed(
             f"Expected ('buy', shares), ('sell', shares) or ('hold', 0), was {answer!r}"
         )
     action, shares = answer[0], answer[1]
-    reason = str(answer[2]) if len(answer) == 3 and answer[2] is not None else ""
+    given = answer[2] if len(answer) == 3 else own_reason
+    reason = str(given)[:REASON_KEPT] if given else ""
     if action not in ACTIONS:
         raise AlgorithmFailed(f"Expected the action buy, sell or hold, was {action!r}")
     if action == "hold":

@@ -47,6 +47,7 @@ class Execution:
         self._wrapper = wrapper
         self._pool = ThreadPoolExecutor(TICKERS_AT_ONCE, thread_name_prefix="orders")
         self._lock = threading.Lock()
+        self._tickers: dict[str, threading.Lock] = {}  # one batch of orders at a time on each
         self._under_way: set[str] = set()  # client_order_ids a thread of ours is following
         self._unknown_since: dict[str, float] = {}
 
@@ -59,7 +60,9 @@ class Execution:
         by_ticker: dict[str, list[Intent]] = {}
         for intent in intents:
             by_ticker.setdefault(intent.ticker, []).append(intent)
-        return [self._pool.submit(self._carry_out_ticker, orders) for orders in by_ticker.values()]
+        return [
+            self._pool.submit(self._in_turn, ticker, orders) for ticker, orders in by_ticker.items()
+        ]
 
     def unsettled_cards(self) -> set[int]:
         """Return the cards with an order whose end is not recorded: they are not asked."""
@@ -78,6 +81,13 @@ class Execution:
             else:
                 self._enter(order)
                 self._pool.submit(self._follow, order, found)
+
+    def _in_turn(self, ticker: str, orders: list[Intent]) -> None:
+        """Carry out a batch when the one before it on this ticker is done."""
+        with self._lock:
+            turn = self._tickers.setdefault(ticker, threading.Lock())
+        with turn:
+            self._carry_out_ticker(orders)
 
     def _carry_out_ticker(self, intents: list[Intent]) -> None:
         """Send one side together, then the other: Alpaca refuses opposite orders as a wash trade."""

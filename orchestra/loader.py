@@ -10,13 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from orchestra.base import settings
+from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
+
+Signature = tuple[int, int, int]  # inode, size, modification time in ns
+REST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    file: tuple[int, int, int]  # inode, size, modification time in ns
+    file: Signature
     module: ModuleType
 
 
@@ -29,19 +32,35 @@ def load_algorithm(name: str) -> Any:
     An exception at import passes through as it is, with the file's own traceback.
     """
     path = settings.current().algorithms_dir / f"{name}.py"
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        raise AlgorithmFailed(f"There is no file {path.name} in {path.parent}") from None
-    file = (found.st_ino, found.st_size, found.st_mtime_ns)
+    file = signature(path)
+    if file is None:
+        raise AlgorithmFailed(f"There is no file {path.name} in {path.parent}")
     known = _loaded.get(path)
-    if known is None or known.file != file:
+    if known is None and not _is_at_rest(file):
+        clock.pause(REST_SECONDS)
+        file = signature(path) or file
+    if known is None or (known.file != file and _is_at_rest(file)):
         known = _Loaded(file, _import(name, path))
         _loaded[path] = known
     algorithm = getattr(known.module, "Algorithm", None)
     if not isinstance(algorithm, type):
         raise AlgorithmFailed(f"{path.name} has no class Algorithm")
     return algorithm
+
+
+def signature(path: Path) -> Signature | None:
+    """Return what tells a file's contents from its earlier ones at the cost of one stat; None: no file."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _is_at_rest(file: Signature) -> bool:
+    """A file that was written a moment ago may be half written: the version at hand goes on."""
+    age = clock.machine_now().timestamp() - file[2] / 1e9
+    return not 0 <= age < REST_SECONDS
 
 
 def _import(name: str, path: Path) -> ModuleType:

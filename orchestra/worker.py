@@ -4,11 +4,12 @@ It is forked from a server that has imported this module, and with it what algor
 """
 
 import contextlib
-import io
+import resource
 import signal
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy  # noqa: F401  (imported here once, shared by every worker)
 import pandas  # noqa: F401
@@ -31,17 +32,33 @@ class Task:
     ticker: str
     initial_capital: float
     current_time: str
+    parameters: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A card's answer, or in ``failure`` why there is none, with the traceback."""
+    """A card's answer, or in ``failure`` why there is none, with the traceback; ``summary`` is a line."""
 
     algorithm_id: int
     answer: decision.Decision | None
     failure: str
     milliseconds: float
+    summary: str = ""
     output: str = ""
+
+
+class _Printed:
+    """Takes what an algorithm prints and keeps the end of it, however much it is."""
+
+    def __init__(self) -> None:
+        self.kept = ""
+
+    def write(self, text: str) -> int:
+        self.kept = (self.kept + text[-OUTPUT_KEPT:])[-OUTPUT_KEPT:]
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def serve(connection: Connection, chosen: settings.Settings) -> None:
@@ -51,6 +68,7 @@ def serve(connection: Connection, chosen: settings.Settings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     system_db_manager.make_read_only()
     exchange.forbid_orders()
+    _cap_memory(chosen.algorithm_memory_mb)
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send(run(connection.recv()))
@@ -59,20 +77,48 @@ def serve(connection: Connection, chosen: settings.Settings) -> None:
 def run(task: Task) -> Result:
     """Load and run one algorithm; whatever it does wrong becomes the result's failure."""
     started = clock.elapsed()
-    answer, failure = None, ""
-    printed = io.StringIO()
+    answer, failure, summary = None, "", ""
+    printed = _Printed()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
-            algorithm = loader.load_algorithm(task.algorithm_type)
-            card = algorithm(task.ticker, task.initial_capital)
-            answer = decision.parse(card.run(task.current_time, task.algorithm_id))
+            answer = _answer(task)
         except AlgorithmFailed as error:
-            failure = str(error)
-        except Exception:
-            failure = traceback.format_exc()
+            failure = summary = str(error)
         except SystemExit as error:
-            failure = f"It called sys.exit({error.code!r})"
+            failure = summary = f"It called sys.exit({error.code!r})"
+        except Exception as error:
+            failure, summary = traceback.format_exc(), _summary(task, error)
     milliseconds = (clock.elapsed() - started) * 1000
-    return Result(
-        task.algorithm_id, answer, failure, milliseconds, printed.getvalue()[-OUTPUT_KEPT:]
+    return Result(task.algorithm_id, answer, failure, milliseconds, summary, printed.kept)
+
+
+def _answer(task: Task) -> decision.Decision:
+    algorithm = loader.load_algorithm(task.algorithm_type)
+    card = algorithm(task.ticker, task.initial_capital)
+    for name, value in task.parameters.items():
+        setattr(card, name, value)
+    return decision.parse(
+        card.run(task.current_time, task.algorithm_id), getattr(card, "reason", "")
     )
+
+
+def _summary(task: Task, error: Exception) -> str:
+    """The error in a line, with the line of the algorithm's own file that it came from."""
+    own = f"{task.algorithm_type}.py"
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or own).name} line {error.lineno}: {error.msg}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).name == own
+    ]
+    where = f"{own} line {lines[-1]}: " if lines else ""
+    return f"{where}{type(error).__name__}: {error}"
+
+
+def _cap_memory(megabytes: float) -> None:
+    """Let this process allocate so much beyond what it was forked with; more is a MemoryError."""
+    with open("/proc/self/status") as status:
+        used = next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
+    limit = used * 1024 + int(megabytes * 1024 * 1024)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

@@ -10,27 +10,40 @@ from system_databse import labels, system_db_manager
 
 @dataclass(frozen=True)
 class CardState:
-    """A card's state and the sentence that says why; ``until`` is when it ends by itself, if it does."""
+    """A card's state and the sentence that says why.
+
+    ``until`` is when it ends by itself, ``file`` the algorithm file whose change ends it, if they do.
+    """
 
     state: str
     reason: str
     since: str
     until: str | None = None
+    file: str | None = None
 
 
 def all_states() -> dict[int, CardState]:
     """Return the state of every card that has one."""
     rows = system_db_manager.ledger().execute("SELECT * FROM card_state")
     return {
-        row["algorithm_id"]: CardState(row["state"], row["reason"], row["since"], row["until"])
+        row["algorithm_id"]: CardState(
+            row["state"], row["reason"], row["since"], row["until"], row["file"]
+        )
         for row in rows
     }
 
 
-def set_state(algo_id: int, state: str, reason: str, until: datetime | None = None) -> None:
+def set_state(
+    algo_id: int,
+    state: str,
+    reason: str,
+    *,
+    until: datetime | None = None,
+    file: str | None = None,
+) -> None:
     """Give a card the state paused or frozen."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        _set(connection, algo_id, state, reason, until)
+        _set(connection, algo_id, state, reason, clock.stamp(until) if until else None, file)
 
 
 def clear_expired() -> None:
@@ -69,11 +82,14 @@ def _set(
     algo_id: int,
     state: str,
     reason: str,
-    until: datetime | None = None,
+    until: str | None = None,
+    file: str | None = None,
 ) -> None:
     connection.execute(
-        "INSERT INTO card_state (algorithm_id, state, reason, since, until) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO card_state (algorithm_id, state, reason, since, until, file)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(algorithm_id) DO UPDATE SET state = excluded.state,"
-        " reason = excluded.reason, since = excluded.since, until = excluded.until",
-        (algo_id, state, reason, clock.stamp(), clock.stamp(until) if until else None),
+        " reason = excluded.reason, since = excluded.since, until = excluded.until,"
+        " file = excluded.file",
+        (algo_id, state, reason, clock.stamp(), until, file),
     )

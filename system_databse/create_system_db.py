@@ -83,8 +83,16 @@ CREATE TABLE card_state (
     state TEXT NOT NULL CHECK(state IN ('paused', 'frozen', 'stopping')),
     reason TEXT NOT NULL,
     since TEXT NOT NULL,
-    until TEXT
+    until TEXT,
+    file TEXT
 );
+
+CREATE TABLE card_parameters (
+    algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (algorithm_id, name)
+) WITHOUT ROWID;
 
 CREATE TABLE labels (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -132,6 +132,9 @@ class Settings:
     algorithm_deadline_seconds: float = _setting(
         "10", _number(0, open_end=True), "How long one run of an algorithm may take"
     )
+    algorithm_memory_mb: float = _setting(
+        "512", _number(0, open_end=True), "How much memory an algorithm may take, in MB"
+    )
     market_clock_start: datetime | None = _setting(
         "", _moment, "Accelerated clock: market time at the anchor. Simulated only"
     )

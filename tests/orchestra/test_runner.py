@@ -1,9 +1,11 @@
 """Algorithms in real worker processes: good ones, and ones that misbehave beside them."""
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Result, Task
 from system_databse import system_db_manager
 
+_seconds = itertools.count()
 GOOD = (
     "class Algorithm:\n    def __init__(self, ticker, initial_capital):\n        self.t = ticker\n"
 )
@@ -19,9 +22,15 @@ GOOD = (
 
 def write(folder: Path, name: str, body: str, before: str = "") -> None:
     lines = "".join(f"        {line}\n" for line in body.splitlines())
-    (folder / f"{name}.py").write_text(
-        f"{before}\n{GOOD}    def run(self, current_time, algo_id):\n{lines}"
-    )
+    path = folder / f"{name}.py"
+    path.write_text(f"{before}\n{GOOD}    def run(self, current_time, algo_id):\n{lines}")
+    rest(path)
+
+
+def rest(path: Path) -> None:
+    """Let a file look as if it had been written a while ago, each time a second later."""
+    written = 1_700_000_000 + next(_seconds)
+    os.utime(path, (written, written))
 
 
 def task(number: int, name: str, current_time: str = "2024-06-04T14:30:02Z") -> Task:
@@ -43,7 +52,7 @@ def runner(folder: Path) -> Iterator[AlgorithmRunner]:
 
 
 def results(runner: AlgorithmRunner, tasks: list[Task]) -> dict[int, Result]:
-    return {result.algorithm_id: result for result in runner.run(tasks)}
+    return {r.algorithm_id: r for r in runner.run(tasks) if r is not None}
 
 
 def test_each_card_gets_its_answer(folder: Path, runner: AlgorithmRunner) -> None:
@@ -64,6 +73,7 @@ def test_misbehaviour_costs_only_its_own_card(folder: Path, runner: AlgorithmRun
     write(folder, "import_fails", "return ('hold', 0)", before="import no_such_module")
     write(folder, "prints", "print('x' * 10**6); return ('hold', 0)")
     (folder / "syntax.py").write_text("class Algorithm(:\n")
+    rest(folder / "syntax.py")
     names = [
         "good raises good hangs good exits good dies nonsense import_fails prints syntax absent good"
     ][0].split()
@@ -122,7 +132,7 @@ def test_an_algorithm_reads_its_transactions_but_writes_nothing(
     write(folder, "writes", "system_db_manager.record_buy(algo_id, 1, 1.0)", before=imports)
     write(folder, "trades", "AlpacaWrapper()", before=imports)
     found = {
-        name: next(iter(runner.run([task(card, name)]))) for name in ("reads", "writes", "trades")
+        name: results(runner, [task(card, name)])[card] for name in ("reads", "writes", "trades")
     }
     assert found["reads"].answer == Decision("sell", 7)
     assert "does not write the ledger" in found["writes"].failure
@@ -140,3 +150,43 @@ def test_a_worker_that_died_while_idle_is_replaced(folder: Path, runner: Algorit
         worker.process.join()
     again = results(runner, [task(n, "pid") for n in range(2)])
     assert all(result.answer is not None for result in again.values())
+
+
+def test_slow_cards_hold_up_nobody(folder: Path, runner: AlgorithmRunner) -> None:
+    """Five hang; the others are answered before any of them is given up, and first from then on."""
+    write(folder, "hangs", "while True: pass")
+    write(folder, "good", "return ('hold', 0)")
+    tasks = [task(n, "hangs") for n in range(5)] + [task(n, "good") for n in range(5, 12)]
+    first = [r.algorithm_id for r in runner.run(tasks) if r is not None]
+    assert set(first[:7]) == set(range(5, 12))
+    again = list(runner.run(tasks))
+    assert {r.algorithm_id for r in again[:7] if r is not None} == set(range(5, 12))
+    assert len(runner._workers) == 2  # the spares are gone again
+
+
+def test_memory_and_output_are_capped(
+    folder: Path, runner: AlgorithmRunner, configure: Any
+) -> None:
+    write(folder, "greedy", "x = bytearray(4 * 1024**3); return ('hold', 0)")
+    write(folder, "floods", "for n in range(10**5): print('x' * 100)\nreturn ('hold', 0)")
+    write(folder, "good", "return ('hold', 0)")
+    found = results(runner, [task(1, "greedy"), task(2, "floods"), task(3, "good")])
+    assert found[1].summary == "greedy.py line 6: MemoryError: "
+    assert found[2].answer == Decision("hold", 0)
+    assert len(found[2].output) == 2000
+    assert found[3].answer == Decision("hold", 0)
+
+
+def test_a_summary_names_the_algorithms_own_line(folder: Path, runner: AlgorithmRunner) -> None:
+    write(folder, "raises", "import json\nreturn json.loads('{')")
+    (folder / "syntax.py").write_text("class Algorithm:\n    def run(:\n")
+    rest(folder / "syntax.py")
+    found = results(runner, [task(1, "raises"), task(2, "syntax")])
+    assert found[1].summary.startswith("raises.py line 7: JSONDecodeError: ")
+    assert found[2].summary.startswith("syntax.py line 2: ")
+
+
+def test_parameters_and_the_objects_own_reason(folder: Path, runner: AlgorithmRunner) -> None:
+    write(folder, "mine", "self.reason = f'{self.short} of {self.t}'\nreturn ('hold', 0)")
+    asked = Task(1, "mine", "NVDA", 10000.0, "2024-06-04T14:30:02Z", {"short": 7})
+    assert results(runner, [asked])[1].answer == Decision("hold", 0, "7 of NVDA")

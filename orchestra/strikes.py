@@ -1,0 +1,59 @@
+"""Three strikes: a card whose algorithm failed three times in a row is paused until its file changes.
+
+So is a card whose file is gone. One tap with the PIN resumes a paused card as well.
+"""
+
+import logging
+from typing import Any
+
+from orchestra import loader
+from orchestra.base import settings
+from orchestra.worker import Result
+from system_databse import card_states, heartbeats
+
+STRIKES = 3
+GONE = "gone"
+
+log = logging.getLogger("autotrader.orchestrator")
+_failures: dict[int, int] = {}  # in a row, by card
+
+
+def count(card: dict[str, Any], result: Result) -> None:
+    """Count a failure; the third in a row pauses the card with what went wrong."""
+    failures = _failures.get(card["id"], 0) + 1
+    _failures[card["id"]] = failures
+    if failures >= STRIKES:
+        _pause(card, f"Failed {STRIKES} times in a row. {result.summary}")
+        heartbeats.record_event("paused", result.failure, card["id"])
+
+
+def forget(card: dict[str, Any]) -> None:
+    """Its algorithm answered: the count begins anew."""
+    _failures.pop(card["id"], None)
+
+
+def resume_changed_files(cards: list[dict[str, Any]]) -> None:
+    """Pause cards whose file is gone; let paused ones go on whose file is another than it was."""
+    states = card_states.all_states()
+    for card in cards:
+        state = states.get(card["id"])
+        file = _file_of(card)
+        if state is None:
+            if file == GONE:
+                _pause(card, f"The file {card['algorithm_type']}.py is gone.")
+        elif state.state == "paused" and state.file and file not in (state.file, GONE):
+            card_states.clear_state(card["id"])
+            forget(card)
+            log.info("Card %s goes on: its file has changed", card["id"])
+
+
+def _pause(card: dict[str, Any], reason: str) -> None:
+    forget(card)
+    card_states.set_state(card["id"], "paused", reason, file=_file_of(card))
+    log.error("Card %s is paused: %s", card["id"], reason)
+
+
+def _file_of(card: dict[str, Any]) -> str:
+    path = settings.current().algorithms_dir / f"{card['algorithm_type']}.py"
+    found = loader.signature(path)
+    return GONE if found is None else "-".join(map(str, found))
