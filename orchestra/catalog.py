@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.base import settings
+from orchestra.base.errors import BadInput
+from orchestra.parameters import declared
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,15 @@ def _parse(path: Path) -> CatalogEntry:
     constants = _constants(algorithm)
     described = ast.get_docstring(algorithm) or ast.get_docstring(tree) or ""
     parameters = constants.get("parameters")
+    try:
+        declared(parameters)
+    except BadInput as error:
+        return CatalogEntry(name, name, error=str(error))
     return CatalogEntry(
         name,
         title=str(constants.get("title") or name.replace("_", " ")),
         description=str(constants.get("description") or described.partition("\n")[0]),
-        parameters=parameters if isinstance(parameters, dict) else {},
+        parameters=parameters or {},
     )
 
 

@@ -21,10 +21,11 @@ from orchestra.live_lock import refuse_unarmed_live
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
-from system_databse import create_system_db, heartbeats, system_db_manager
+from system_databse import create_system_db, decision_journal, heartbeats, system_db_manager
 
 CLOSED_SLEEP = timedelta(minutes=15)
 RETRY_SECONDS = 5.0
+DECISIONS_KEPT = timedelta(days=90)
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -105,6 +106,7 @@ class _Trader:
                     self._note_skipped(now)
                     self._last_minute = None
                     self._cycle.audit()
+                    decision_journal.prune(now - DECISIONS_KEPT)
                 self._sleep_while_closed(stop)
         systemd.notify("STOPPING=1")
 

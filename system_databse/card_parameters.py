@@ -1,11 +1,12 @@
 """The parameters that were chosen for a card, beside the roadmap's tables."""
 
 import sqlite3
+from collections.abc import Mapping
 
 from system_databse import system_db_manager
 
 
-def insert(connection: sqlite3.Connection, algo_id: int, values: dict[str, float]) -> None:
+def insert(connection: sqlite3.Connection, algo_id: int, values: Mapping[str, int | float]) -> None:
     """Store a new card's parameters inside the caller's transaction."""
     connection.executemany(
         "INSERT INTO card_parameters (algorithm_id, name, value) VALUES (?, ?, ?)",

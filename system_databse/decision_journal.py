@@ -1,9 +1,10 @@
 """The decision journal: what each card answered in each minute, holds included, and why."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
 from system_databse import system_db_manager
 
 
@@ -51,6 +52,30 @@ def asked_in(minute: str) -> set[int]:
         "SELECT algorithm_id FROM decisions WHERE minute = ?", (minute,)
     )
     return {row["algorithm_id"] for row in rows}
+
+
+def page(algo_id: int, before: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of a card's decisions, newest first, and the next page's cursor (a minute)."""
+    rows = (
+        system_db_manager.ledger()
+        .execute(
+            "SELECT minute, bar, action, shares, reason, verdict, milliseconds FROM decisions"
+            " WHERE algorithm_id = ? AND minute < ? ORDER BY minute DESC LIMIT ?",
+            (algo_id, before or "9", limit + 1),
+        )
+        .fetchall()
+    )
+    found = [dict(row) for row in rows[:limit]]
+    return found, found[-1]["minute"] if len(rows) > limit else None
+
+
+def prune(before: datetime) -> int:
+    """Drop decisions of minutes before a moment; how many there were."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        cursor = connection.execute(
+            "DELETE FROM decisions WHERE minute < ?", (clock.stamp(before),)
+        )
+        return cursor.rowcount
 
 
 def last_decisions(algo_ids: list[int]) -> dict[int, dict[str, Any]]:

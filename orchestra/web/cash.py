@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestra.base import clock, settings, sqlite
 from orchestra.web import broker_desk
 from orchestra.web.security import ApiError
-from system_databse import card_calculations, labels, system_db_manager
+from system_databse import card_calculations, card_parameters, labels, system_db_manager
 
 if TYPE_CHECKING:
     from orchestra.alpaca_wrapper import AlpacaWrapper
@@ -54,7 +54,9 @@ def available_cash() -> dict[str, Any]:
     return asdict(_answer(cash, _allocations()))
 
 
-def create_card(ticker: str, algo_type: str, capital: float) -> int:
+def create_card(
+    ticker: str, algo_type: str, capital: float, parameters: dict[str, int | float]
+) -> int:
     """Add a card if its capital is available, checked and inserted in one transaction.
 
     Raises ApiError 409 naming rule and shortfall, ExchangeUnavailable.
@@ -64,7 +66,9 @@ def create_card(ticker: str, algo_type: str, capital: float) -> int:
         answer = _answer(cash, _allocations())
         if capital > answer.available:
             raise _too_much(capital, answer.available)
-        return system_db_manager.insert_algorithm(connection, ticker, algo_type, capital)
+        algo_id = system_db_manager.insert_algorithm(connection, ticker, algo_type, capital)
+        card_parameters.insert(connection, algo_id, parameters)
+        return algo_id
 
 
 def change_capital(algo_id: int, capital: float) -> None:

@@ -1,6 +1,7 @@
 """The calls under /api."""
 
 import math
+import re
 from typing import Any
 
 from flask import Blueprint, current_app, jsonify, request
@@ -9,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from orchestra import catalog
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import nyse
+from orchestra.parameters import chosen, declared
 from orchestra.web import broker_desk, cards, cash, health
 from orchestra.web.inputs import (
     algorithm_of,
@@ -18,8 +20,9 @@ from orchestra.web.inputs import (
     whole_argument,
 )
 from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
-from system_databse import access, card_states, system_db_manager
+from system_databse import access, card_states, decision_journal, system_db_manager
 
+STAMP_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PAGE_ROWS = 50
 LARGEST_PAGE = 500
 LARGEST_PIN = 64
@@ -72,10 +75,11 @@ def create_algorithm() -> ResponseReturnValue:
         raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
     if found.error is not None:
         raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
+    parameters = chosen(declared(found.parameters), body.get("parameters"))
     tradable = broker_desk.ask(f"ticker {ticker}", lambda: cash.wrapper().validate_ticker(ticker))
     if not tradable:
         raise ApiError(422, "not_tradable", f"{ticker} cannot be traded at this broker.")
-    algo_id = cash.create_card(ticker, algo_type, capital)
+    algo_id = cash.create_card(ticker, algo_type, capital, parameters)
     return jsonify(cards.card(algo_id)), 201
 
 
@@ -110,6 +114,18 @@ def get_transactions(algo_id: int) -> ResponseReturnValue:
     before = whole_argument("cursor")
     limit = min(whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
     items, following = system_db_manager.get_transactions_page(algo_id, before, limit)
+    return jsonify({"items": items, "next": following})
+
+
+@blueprint.get("/algorithms/<int:algo_id>/decisions")
+def get_decisions(algo_id: int) -> ResponseReturnValue:
+    """Return a page of a card's decisions, newest first; the cursor is a minute's stamp."""
+    card_or_404(algo_id)
+    before = request.args.get("cursor")
+    if before is not None and not STAMP_FORM.fullmatch(before):
+        raise ApiError(400, "bad_input", "Expected cursor as a stamp like 2024-06-04T14:30:00Z.")
+    limit = min(whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
+    items, following = decision_journal.page(algo_id, before, limit)
     return jsonify({"items": items, "next": following})
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from orchestra import catalog
 
+N = {"n": {"default": 5, "min": 1, "max": 9, "title": "N"}}
+
 
 @pytest.fixture
 def folder(tmp_path: Path, configure) -> Path:
@@ -22,14 +24,12 @@ def test_files_are_described_without_running_them(folder: Path) -> None:
         "class Algorithm:\n"
         '    """Buys the dip.\n\n    More."""\n'
         "    title = 'Mine'\n"
-        "    parameters = {'n': {'default': 5}}\n"
+        "    parameters = {'n': {'default': 5, 'min': 1, 'max': 9, 'title': 'N'}}\n"
         "    def run(self, current_time, algo_id): ...\n"
     )
     (folder / "__init__.py").write_text("")
     (folder / "notes.txt").write_text("")
-    assert catalog.catalog() == [
-        catalog.CatalogEntry("mine", "Mine", "Buys the dip.", {"n": {"default": 5}}, None)
-    ]
+    assert catalog.catalog() == [catalog.CatalogEntry("mine", "Mine", "Buys the dip.", N, None)]
 
 
 @pytest.mark.parametrize(
