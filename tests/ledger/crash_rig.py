@@ -313,7 +313,10 @@ class Rig:
         for order in orders:
             rows, at_broker = new(order), self.broker_orders(order)
             assert [row["state"] for row in rows] == list(order.wanted.states), (order, rows)
-            assert [int(o["filled_qty"]) for o in at_broker] == list(order.wanted.filled), (order, at_broker)
+            assert [int(o["filled_qty"]) for o in at_broker] == list(order.wanted.filled), (
+                order,
+                at_broker,
+            )
             journalled = {row["client_order_id"]: row for row in rows}
             assert {o["client_order_id"] for o in at_broker} <= journalled.keys()
             recorded = {row["id"]: row for row in transactions(order)}
