@@ -162,7 +162,7 @@ def _is_ready(part: Part) -> bool:
     if part.name != "orchestrator":
         return _answers(part.ready_url)
     try:
-        found = requests.get(part.ready_url, timeout=2).json()["parts"]["orchestrator"]
+        found = _get(part.ready_url).json()["parts"]["orchestrator"]
     except (requests.RequestException, ValueError, KeyError):
         return False
     # A sign of life from before this start is no sign of this one's life
@@ -175,9 +175,15 @@ def _is_fresh(age: float) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=2).status_code == 200
+        return _get(url).status_code == 200
     except requests.RequestException:
         return False
+
+
+def _get(url: str) -> requests.Response:
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy cannot reach what runs here
+        return session.get(url, timeout=2)
 
 
 def _create_databases() -> None:
