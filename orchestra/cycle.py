@@ -62,9 +62,11 @@ class Cycle:
         if session is not None:
             apply_brakes(cards, session)
         strikes.resume_changed_files(cards)
+        # Before it is read who is asked: a card that is stopped in between sells its shares once
+        exits = self._exits(minute, unsettled)
         asked, not_asked = who_is_asked(cards, unsettled, minute)
         decision_journal.record(not_asked)
-        orders = self._execution.carry_out(self._exits(minute, unsettled))
+        orders = self._execution.carry_out(exits)
         for decisions, intents in ask(self._runner, asked, minute, bar_minute):
             decision_journal.record(decisions)
             orders += self._execution.carry_out(intents)
