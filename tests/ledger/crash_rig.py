@@ -218,12 +218,14 @@ class Rig:
             if order.wanted.side == "exit":
                 card_states.stop_and_sell(order.card)
 
-    def await_settled(self, orders: Iterable[Order]) -> None:
-        """Wait until nothing is open, exits are done, and each running card is asked again."""
-        orders = list(orders)
+    def await_settled(self, orders: list[Order]) -> None:
+        """Wait until none of these orders is open, and those to be sold off are."""
         self.terminal.wait_for(lambda: self._is_settled(orders), what="all is settled")
+
+    def await_asked(self, orders: list[Order]) -> None:
+        """Wait until each running card was asked in a later minute and wanted nothing."""
         since = clock.stamp()
-        self.terminal.wait_for(lambda: self._are_asked(orders, since), what="asked again")
+        self.terminal.wait_for(lambda: self._are_asked(orders, since), what="all are asked again")
 
     def _is_settled(self, orders: list[Order]) -> bool:
         states = card_states.all_states()

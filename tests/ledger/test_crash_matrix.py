@@ -47,9 +47,10 @@ def closing(when: str) -> tuple[str, ...]:
 BEFORE_INTENT = Point("before the intent", (f"{JOURNAL}:intend:enter",), sent=False)
 INTENDED = Point("after the intent's COMMIT", (f"{JOURNAL}:intend:return",), sent=False)
 SENDING = Point("before the POST", ("orchestra.alpaca_wrapper:submit:enter",), sent=False)
-RECEIVED = Point("after the POST left")
+RECEIVED = Point("after the POST left, it arrives")
+LATE = Point("after the POST left, it arrives late")  # after the restart
 ACCEPTED = Point("after the broker accepted")
-FILLED = Point("after the broker's end of it")
+FILLED = Point("after the broker filled or ended it")
 ANSWERED = Point("after the broker's answer", ("orchestra.alpaca_wrapper:submit:return",))
 MARKED = Point("after it is marked as sent", (f"{JOURNAL}:mark_submitted:return",))
 ENDED = Point("before the last transaction", closing("enter"))
@@ -61,7 +62,7 @@ INSERTED = Point(
 COMMITTING = Point("in it, right before COMMIT", closing("commit"), alone=True)
 COMMITTED = Point("right after COMMIT", closing("return"))
 POINTS = (
-    BEFORE_INTENT, INTENDED, SENDING, RECEIVED, ACCEPTED, FILLED,
+    BEFORE_INTENT, INTENDED, SENDING, RECEIVED, LATE, ACCEPTED, FILLED,
     ANSWERED, MARKED, ENDED, INSERTED, COMMITTING, COMMITTED,
 )  # fmt: skip
 
@@ -97,7 +98,7 @@ def single(point: Point, *orders: tuple[str, str]) -> list[Case]:
 
 ALL = [case for point in POINTS for case in cases(point)]
 CHOSEN = [  # and INTENDED below, where what waits longest waits together
-    *(cases(point)[0] for point in (BEFORE_INTENT, RECEIVED, ACCEPTED, FILLED)),
+    *(cases(point)[0] for point in (BEFORE_INTENT, LATE, ACCEPTED, FILLED)),
     *single(INSERTED, ("buy", "full"), ("sell", "partial"), ("exit", "full")),
     *single(COMMITTING, ("buy", "partial"), ("sell", "full"), ("exit", "rejected")),
     cases(COMMITTED)[0],
@@ -144,8 +145,8 @@ def broker_faults(point: Point, outcome: str, symbol: str) -> list[Fault]:
         "partial": [{"name": "partial_fill", "fraction": PART / LOT, "then": then, **once}],
         "rejected": [{"name": "stuck" if point is ACCEPTED else "reject", **once}],
     }
-    at = {RECEIVED: "received", ACCEPTED: "accepted", FILLED: "filled"}.get(point)
-    if at is not None and (outcome == "full" or point is RECEIVED):
+    at = {RECEIVED: "received", LATE: "received", ACCEPTED: "accepted", FILLED: "filled"}.get(point)
+    if at == "received" or (at is not None and outcome == "full"):
         return [*fates[outcome], {"name": "stall", "point": at, **once}]
     return fates[outcome]
 
@@ -178,10 +179,15 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         yield Rig(terminal, algorithms, algorithms.parent / "crash.json")
 
 
-def conclude(rig: Rig, name: str, orders: list[Order], record: Record) -> None:
-    """Wait until all is settled, count what is there, and hold it against what must be."""
+def conclude(rig: Rig, named: dict[str, list[Order]], record: Record) -> None:
+    """Wait until all is settled and hold it against what must be, and again in a later minute."""
+    orders = [order for some in named.values() for order in some]
     rig.await_settled(orders)
-    record(PROPERTY, rig.found(name, orders))
+    try:
+        rig.check(orders)
+        rig.await_asked(orders)
+    finally:
+        record(PROPERTY, [end for name, some in named.items() for end in rig.found(name, some)])
     rig.check(orders)
 
 
@@ -202,14 +208,16 @@ def crash(rig: Rig, case: Case) -> list[Order]:
         rig.give(orders)
         rig.await_held(len(orders))
         rig.terminal.kill("orchestrator")
-        rig.clear("stall", "hang")
+        if case.point is not LATE:
+            rig.clear("stall", "hang")
     return orders
 
 
 def run(rig: Rig, case: Case, record: Record) -> None:
     orders = crash(rig, case)
     rig.start()
-    conclude(rig, case.point.name, orders, record)
+    rig.clear("stall", "hang")
+    conclude(rig, {case.point.name: orders}, record)
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=str)
@@ -234,7 +242,7 @@ def test_killed_again_while_it_recovers(rig: Rig, record_property: Record) -> No
         rig.start_and_crash()
     rig.disarm()
     rig.start()
-    conclude(rig, "after the end, then thrice in recovery", orders, record_property)
+    conclude(rig, {"after the fill, then thrice in recovery": orders}, record_property)
 
 
 def give_all_sides(rig: Rig, group: int, outcome: str, *faults: Fault) -> list[Order]:
@@ -269,7 +277,7 @@ def test_an_answer_that_is_lost_or_late(
     rig: Rig, name: str, fault: Fault, record_property: Record
 ) -> None:
     orders = give_all_sides(rig, 0, "full", fault)
-    conclude(rig, name, orders, record_property)
+    conclude(rig, {name: orders}, record_property)
 
 
 def test_orders_the_broker_ends_otherwise(rig: Rig, record_property: Record) -> None:
@@ -285,19 +293,17 @@ def test_orders_the_broker_ends_otherwise(rig: Rig, record_property: Record) -> 
         fault = ends[order.wanted.group][2]
         rig.terminal.misbehave(**fault, symbol=order.ticker, times=1)
     rig.give(orders)
-    rig.await_settled(orders)
-    found = [
-        rig.found(name, [order for order in orders if order.wanted.group == group])
+    named = {
+        name: [order for order in orders if order.wanted.group == group]
         for group, (name, _, _) in enumerate(ends)
-    ]
-    record_property(PROPERTY, [end for ends in found for end in ends])
-    rig.check(orders)
+    }
+    conclude(rig, named, record_property)
 
 
 def test_orders_the_broker_never_had(rig: Rig, record_property: Record) -> None:
     """One after the other, then settled together: each is waited for before it is given up."""
     (case,) = cases(INTENDED)
-    given = [(INTENDED.name, crash(rig, case))]
+    given = {INTENDED.name: crash(rig, case)}
     rig.start()
     ends: list[tuple[str, str, list[Fault]]] = [
         ("500", "lost", [{"name": "500", **POSTS}]),
@@ -310,11 +316,8 @@ def test_orders_the_broker_never_had(rig: Rig, record_property: Record) -> None:
         ),
     ]
     for group, (name, outcome, faults) in enumerate(ends, start=1):
-        given.append((name, give_all_sides(rig, group, outcome, *faults)))
-    orders = [order for _, some in given for order in some]
-    rig.await_settled(orders)
-    record_property(PROPERTY, [end for name, some in given for end in rig.found(name, some)])
-    rig.check(orders)
+        given[name] = give_all_sides(rig, group, outcome, *faults)
+    conclude(rig, given, record_property)
 
 
 @pytest.mark.long
@@ -330,7 +333,7 @@ def test_a_post_that_arrives_after_it_was_given_up(rig: Rig, record_property: Re
     rig.await_settled(orders)  # as lost
     rig.clear("stall")
     rig.terminal.wait_for(lambda: all(rig.is_recorded(order) for order in orders), what="entered")
-    conclude(rig, "POST that arrives after all", orders, record_property)
+    conclude(rig, {"after the POST left, it arrives when given up": orders}, record_property)
 
 
 def test_at_the_end_every_dollar_is_accounted_for(rig: Rig) -> None:
