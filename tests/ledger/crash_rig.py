@@ -307,7 +307,7 @@ class Rig:
                     order.wanted.side,
                     len(at_broker),
                     len(transactions(order)),
-                    len(at_broker) - len(order.wanted.filled),
+                    max(0, len(at_broker) - len(order.wanted.filled)),
                     abs(differences.get(order.ticker, 0)),
                 )
             )

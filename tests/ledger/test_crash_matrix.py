@@ -182,8 +182,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def conclude(rig: Rig, named: dict[str, list[Order]], record: Record) -> None:
     """Wait until all is settled and hold it against what must be, and again in a later minute."""
     orders = [order for some in named.values() for order in some]
-    rig.await_settled(orders)
     try:
+        rig.await_settled(orders)
         rig.check(orders)
         rig.await_asked(orders)
     finally:
