@@ -15,7 +15,13 @@ from orchestra.execution import Intent
 from orchestra.runner import AlgorithmRunner
 from orchestra.valuation import unknown_minutes
 from orchestra.worker import Result, Task
-from system_databse import card_calculations, card_parameters, card_states, decision_journal
+from system_databse import (
+    card_calculations,
+    card_parameters,
+    card_states,
+    decision_journal,
+    system_db_manager,
+)
 from system_databse.decision_journal import JournalledDecision
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -139,6 +145,8 @@ def _view(ticker: str, minute: datetime, bar_minute: datetime | None) -> MarketV
 
 def _means(card: Card, view: MarketView) -> Means:
     sums = card_calculations.card_sums(card["id"])
+    # Read now: its capital may have been changed while its algorithm ran
+    card = system_db_manager.get_algorithm(card["id"]) or card
     return Means(
         cash=card["initial_capital"] - sums.invested,
         shares=sums.shares,
