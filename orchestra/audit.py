@@ -6,10 +6,11 @@ freezes the running cards of the ticker. Nothing is guessed, and nothing traded 
 """
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, sqlite
+from orchestra.base.market_calendar import MINUTE
 from orchestra.corrections import Holding, freeze, holdings, take_from, thaw
 from system_databse import (
     card_states,
@@ -21,6 +22,7 @@ from system_databse import (
 )
 
 LOOKED_BACK = timedelta(days=1)
+COMPLETE_UNTIL = "orders_complete_until"  # in system_config: when the last complete look began
 UNFILLED_ENDS = order_journal.UNFILLED_STATES
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -38,25 +40,32 @@ class Audit:
 
         After a restored backup these are the orders since. Raises ExchangeUnavailable.
         """
-        newest = order_journal.newest_time()
-        since = clock.parse(newest) if newest else clock.now()
-        for order in self._wrapper.orders_since(since - LOOKED_BACK):
+        began = clock.stamp()
+        cards = {card["id"]: card for card in system_db_manager.get_all_algorithms()}
+        lost: dict[int, list[BrokerOrder]] = {}
+        for order in self._wrapper.orders_since(_complete_until() - LOOKED_BACK):
             identity = order_journal.read_client_order_id(order.client_order_id)
-            if identity is None or (order.is_terminal and order.filled_shares == 0):
+            if identity is None:
                 continue
             algo_id, minute = identity
             known = order_journal.find(order.client_order_id)
+            is_nothing = order.is_terminal and order.filled_shares == 0
             if known is not None:
-                if known.state in UNFILLED_ENDS and order.filled_shares > 0:
-                    log.warning("Order %s was filled after all", order.client_order_id)
+                if known.state in UNFILLED_ENDS and not is_nothing:
+                    log.warning("Order %s was accepted after all", order.client_order_id)
                     order_journal.reopen(order.client_order_id)
-            elif system_db_manager.get_algorithm(algo_id) is None:
-                self._unknown_card(algo_id, order)
-            else:
+            elif algo_id not in cards or minute + MINUTE <= clock.parse(
+                cards[algo_id]["created_at"]
+            ):  # a new card may have a lost one's number, but no orders from before it was added
+                lost.setdefault(algo_id, []).append(order)
+            elif not is_nothing:
                 log.warning("Order %s was missing in the journal", order.client_order_id)
                 order_journal.adopt(
                     order.client_order_id, algo_id, order.ticker, order.side, order.shares, minute
                 )
+        for algo_id, orders in lost.items():
+            self._unknown_card(algo_id, [order for order in orders if order.filled_shares > 0])
+        system_db_manager.set_config(COMPLETE_UNTIL, began)
 
     def positions(self) -> bool:
         """Compare each ticker's position with the ledger; True when a difference wants another look.
@@ -106,13 +115,26 @@ class Audit:
                 " Accept the broker's figure, or put it right there.",
             )
 
-    def _unknown_card(self, algo_id: int, order: BrokerOrder) -> None:
-        """Tell of an order whose card this ledger does not have, once, and never reuse its number."""
-        message = (
-            f"The broker filled order {order.client_order_id} ({order.side} {order.filled_shares}"
-            f" {order.ticker}), but this ledger has no card {algo_id}: a backup was restored that"
-            " does not know it. Its shares are yours to keep or sell at the broker."
-        )
-        if heartbeats.record_event_once("unknown-card", message):
-            log.error("%s", message)
+    def _unknown_card(self, algo_id: int, filled: list[BrokerOrder]) -> None:
+        """Tell once of a card whose orders this ledger does not have, and never reuse its number."""
         system_db_manager.reserve_algorithm_id(algo_id)
+        if not filled:
+            return
+        first = filled[0]
+        message = (
+            f"The broker filled orders from {first.client_order_id} on ({first.side}"
+            f" {first.filled_shares} {first.ticker}; {len(filled)} in all), but this ledger has no"
+            f" card {algo_id} that sent them: a backup was restored that does not know it."
+            " Its shares are yours to keep or sell at the broker."
+        )
+        if heartbeats.record_event_once("unknown-card", message, algo_id):
+            log.error("%s", message)
+
+
+def _complete_until() -> datetime:
+    """The moment up to which the journal surely has every order.
+
+    Not simply its newest row: that may be younger than a gap which has not been looked at yet.
+    """
+    stamp = system_db_manager.get_config(COMPLETE_UNTIL) or order_journal.newest_time()
+    return clock.parse(stamp) if stamp else clock.now()

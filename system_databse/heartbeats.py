@@ -59,12 +59,12 @@ def record_event(kind: str, message: str, algo_id: int | None = None) -> None:
         )
 
 
-def record_event_once(kind: str, message: str) -> bool:
-    """Write down an event unless it stands there already; True if it was new."""
+def record_event_once(kind: str, message: str, algo_id: int) -> bool:
+    """Write down an event unless this card has one of this kind already; True if it was new."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         cursor = connection.execute(
-            "INSERT INTO events (timestamp, kind, message) SELECT ?, ?, ? WHERE NOT EXISTS"
-            " (SELECT 1 FROM events WHERE kind = ? AND message = ?)",
-            (clock.stamp(), kind, message, kind, message),
+            "INSERT INTO events (timestamp, kind, algorithm_id, message) SELECT ?, ?, ?, ?"
+            " WHERE NOT EXISTS (SELECT 1 FROM events WHERE kind = ? AND algorithm_id = ?)",
+            (clock.stamp(), kind, algo_id, message, kind, algo_id),
         )
         return cursor.rowcount == 1
