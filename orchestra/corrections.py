@@ -109,7 +109,7 @@ def freeze(ticker: str, reason: str) -> None:
 def thaw(ticker: str) -> None:
     """Let the frozen cards of a ticker go on, and tell of it."""
     for algo_id in frozen_cards(ticker):
-        card_states.clear_state(algo_id)
+        card_states.clear_state(algo_id, "frozen")
         heartbeats.record_event("thawed", f"{ticker} fits the broker again.", algo_id)
         log.info("Card %s is no longer frozen", algo_id)
 

@@ -41,7 +41,10 @@ def set_state(
     until: datetime | None = None,
     file: str | None = None,
 ) -> None:
-    """Give a card the state paused or frozen."""
+    """Give a card the state paused or frozen; one whose shares are being sold keeps that state.
+
+    It may have been stopped after the caller looked: its sale must not be forgotten.
+    """
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         _set(connection, algo_id, state, reason, clock.stamp(until) if until else None, file)
 
@@ -63,10 +66,13 @@ def resume(algo_id: int) -> bool:
         return cursor.rowcount == 1
 
 
-def clear_state(algo_id: int) -> None:
-    """Take a card's state away: it is just running or stopped again."""
+def clear_state(algo_id: int, state: str | None = None) -> None:
+    """Take a card's state away, or only this one: it is just running or stopped again."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        connection.execute("DELETE FROM card_state WHERE algorithm_id = ?", (algo_id,))
+        connection.execute(
+            "DELETE FROM card_state WHERE algorithm_id = ? AND state = COALESCE(?, state)",
+            (algo_id, state),
+        )
 
 
 def stop_and_sell(algo_id: int) -> bool:
@@ -90,6 +96,6 @@ def _set(
         " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(algorithm_id) DO UPDATE SET state = excluded.state,"
         " reason = excluded.reason, since = excluded.since, until = excluded.until,"
-        " file = excluded.file",
+        " file = excluded.file WHERE card_state.state <> 'stopping'",
         (algo_id, state, reason, clock.stamp(), until, file),
     )
