@@ -1,4 +1,4 @@
-"""Buys when the 20-minute average crosses above the 50-minute average, sells when it crosses below."""
+"""Buys when a short moving average crosses above a long one, sells when it crosses below."""
 
 import sys
 
@@ -14,31 +14,28 @@ def units(dollars):
 
 
 class Algorithm:
-    """Moving averages of 20 and 50 closes: in on the cross above, out on the cross below."""
-
-    title = "SMA crossover 20/50"
-    description = (
-        "Buys when the short average crosses above the long one, sells when it falls below."
-    )
+    title = "SMA crossover"
+    description = "Buys when the short average crosses above the long one, sells when below."
+    parameters = {
+        "short": {"default": 20, "min": 2, "max": 200, "title": "Short average, minutes"},
+        "long": {"default": 50, "min": 3, "max": 390, "title": "Long average, minutes"},
+    }
 
     def __init__(self, ticker, initial_capital):
         self.ticker = ticker
         self.initial_capital = initial_capital
-        self.sma_short = 20
-        self.sma_long = 50
+        self.short = 20  # the card's own choice is set here afterwards
+        self.long = 50
 
     def run(self, current_time, algo_id):
-        """Decide on the bars that ended by ``current_time`` (UTC stamp): (action, shares, reason)."""
-        needed = self.sma_long + 1  # one more: the averages of the bar before are needed too
+        if self.short >= self.long:
+            return ("hold", 0, "the short average is not shorter than the long one")
+        needed = self.long + 1  # one more: the averages of the bar before are needed too
         bars = db_manager.get_data_for_algorithm(
-            ticker=self.ticker,
-            requirement_type="last_n_bars",
-            n=needed,
-            before_timestamp=current_time,
+            self.ticker, "last_n_bars", n=needed, before_timestamp=current_time
         )
         if len(bars) < needed:
             return ("hold", 0, f"{len(bars)} of {needed} bars")
-
         closes = [units(bar["close"]) for bar in bars]
         before, now = self.spread(closes[:-1]), self.spread(closes[1:])
         shares, cash = self.position(algo_id)
@@ -50,16 +47,12 @@ class Algorithm:
         return ("hold", 0, "short above long" if now > 0 else "short below long")
 
     def spread(self, closes):
-        """Short average minus long average over the newest closes, times both lengths (exact)."""
-        return self.sma_long * sum(closes[-self.sma_short :]) - self.sma_short * sum(
-            closes[-self.sma_long :]
-        )
+        """Short minus long average, times both lengths: whole numbers, exact."""
+        return self.long * sum(closes[-self.short :]) - self.short * sum(closes[-self.long :])
 
     def position(self, algo_id):
-        """Shares held and cash left (in units), from this card's own transactions."""
         shares, cash = 0, units(self.initial_capital)
-        for transaction in system_db_manager.get_transactions(algo_id):
-            signed = transaction["shares"] * (1 if transaction["type"] == "buy" else -1)
-            shares += signed
-            cash -= signed * units(transaction["price"])
+        for each in system_db_manager.get_transactions(algo_id):
+            signed = each["shares"] if each["type"] == "buy" else -each["shares"]
+            shares, cash = shares + signed, cash - signed * units(each["price"])
         return shares, cash

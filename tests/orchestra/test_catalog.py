@@ -63,7 +63,7 @@ def test_the_shipped_algorithm_is_listed(configure) -> None:
     configure(ALGORITHMS_DIR="")
     entry = catalog.find("sma_crossover")
     assert entry is not None
-    assert (entry.title, entry.error) == ("SMA crossover 20/50", None)
+    assert (entry.title, entry.error) == ("SMA crossover", None)
 
 
 def test_path_tricks_find_nothing(folder: Path) -> None:
