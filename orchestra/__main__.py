@@ -77,6 +77,26 @@ def fetch(**arguments: Any) -> None:
     command.fetch(**arguments)
 
 
+@main.command()
+@click.argument("algorithm")
+@click.argument("ticker")
+@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option("--minutes", type=click.IntRange(1, 100_000), default=390, show_default=True)
+@click.option(
+    "--set", "values", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def check(**arguments: Any) -> None:
+    """Rehearse ALGORITHM, a file or a name, over past minutes of TICKER.
+
+    Reports what it decides, errors, time, memory, and whether it looks ahead. The ledger is not
+    touched. Exit code 1 where problems were found.
+    """
+    from orchestra import check as command
+
+    sys.exit(0 if command.check(**arguments) else 1)
+
+
 if __name__ == "__main__":
     try:
         main(prog_name="python -m orchestra")

@@ -42,12 +42,13 @@ def _entry(path: Path) -> CatalogEntry:
     file = (found.st_ino, found.st_size, found.st_mtime_ns)
     known = _read.get(path)
     if known is None or known[0] != file:
-        known = (file, _parse(path))
+        known = (file, describe(path))
         _read[path] = known
     return known[1]
 
 
-def _parse(path: Path) -> CatalogEntry:
+def describe(path: Path) -> CatalogEntry:
+    """Read one file, wherever it lies."""
     name = path.stem
     if not name.isidentifier():
         return CatalogEntry(name, name, error=f"{path.name}: a file's name must be a Python name")

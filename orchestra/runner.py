@@ -137,7 +137,7 @@ class AlgorithmRunner:
 
     def _spawn(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        with _without_main_module():
+        with without_main_module():
             process = self._context.Process(
                 target=serve, args=(theirs, self._settings), daemon=True
             )
@@ -153,7 +153,7 @@ def _end(worker: _Worker) -> None:
 
 
 @contextmanager
-def _without_main_module() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Keep multiprocessing from running the program's main file again in the child."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

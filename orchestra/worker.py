@@ -62,16 +62,21 @@ class _Printed:
 
 
 def serve(connection: Connection, chosen: settings.Settings) -> None:
-    """Run tasks from the pipe until it closes. No ledger is written and no order sent from here."""
+    """Run tasks from the pipe until it closes."""
+    prepare(chosen)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            connection.send(run(connection.recv()))
+
+
+def prepare(chosen: settings.Settings) -> None:
+    """Make this process one for algorithms: it writes no ledger, sends no order, and has a memory cap."""
     settings.adopt(chosen)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the orchestrator's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     system_db_manager.make_read_only()
     exchange.forbid_orders()
     _cap_memory(chosen.algorithm_memory_mb)
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            connection.send(run(connection.recv()))
 
 
 def run(task: Task) -> Result:

@@ -1,0 +1,246 @@
+"""Rehearses an algorithm over past minutes, away from the real ledger."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from database import db_manager, rehearsal_bars
+from orchestra import decision
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.market_calendar import nyse
+from orchestra.decision import Checked, Means
+from orchestra.rehearsal_process import Heard, Opened, RehearsalProcess
+from orchestra.strikes import STRIKES
+from orchestra.worker import Task
+from system_databse import system_db_manager
+
+AFTER_THE_MINUTE = timedelta(seconds=2)
+HISTORY = timedelta(days=30)  # so much of what came before the rehearsed minutes is there
+SAMPLES = 20
+NOWHERE = "http://127.0.0.1:9"  # the discard port: a rehearsal fetches nothing
+
+Trade = tuple[str, int, float, str]
+Outcome = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is rehearsed: a file, as a card with a ticker, dollars and chosen parameters."""
+
+    path: Path
+    ticker: str
+    capital: float
+    parameters: dict[str, int | float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One minute's run: the stamp it was given, the bar it decided on, the trades before it."""
+
+    moment: str
+    bar: dict[str, float | str]
+    trades_before: int
+    heard: Heard
+    checked: Checked
+
+    @property
+    def outcome(self) -> Outcome:
+        return outcome(self.heard)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A minute in which a second run of the same question came out differently."""
+
+    moment: str
+    first: Outcome
+    second: Outcome
+
+
+@dataclass
+class Rehearsal:
+    """All that was seen. ``source`` is stored or generated; ``compared`` counts the sampled minutes."""
+
+    source: str
+    runs: list[Run] = field(default_factory=list)
+    ended_early: bool = False
+    compared: int = 0
+    looked_ahead: list[Difference] = field(default_factory=list)
+    unsteady: list[Difference] = field(default_factory=list)
+    opened: set[Opened] = field(default_factory=set)
+    memory_mb: float = 0.0
+    printed: str = ""
+
+
+def outcome(heard: Heard) -> Outcome:
+    """The answer as (action, shares, reason), or ("failed", 0, what went wrong)."""
+    answer = heard.result.answer
+    if answer is None:
+        return ("failed", 0, heard.result.summary)
+    return (answer.action, answer.shares, answer.reason)
+
+
+def rehearse(subject: Subject, minutes: int, progress: Callable[[int], None]) -> Rehearsal:
+    """Ask the algorithm after each of its ticker's newest ``minutes`` bars, and some minutes again.
+
+    Where too few bars are stored and none can be fetched, over generated ones. ``progress`` is told
+    after each run.
+    """
+    known = db_manager.get_data_for_algorithm(subject.ticker, "last_n_bars", n=2 * minutes)
+    real = settings.current()
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as name, _stage(subject, Path(name)):
+        if len(known) >= minutes:
+            since = clock.parse(known[-minutes]["timestamp"]) - HISTORY
+            rehearsal_bars.copy_from(real.stocks_db_path, clock.stamp(since))
+        else:
+            rehearsal_bars.generate(subject.ticker, 3 * minutes)
+        found = Rehearsal("stored" if len(known) >= minutes else "generated")
+        process = RehearsalProcess(subject.path, clock.shared_settings(), Path(name) / "screen")
+        try:
+            _Stage(subject, process, found, real.cushion_bps, progress).play(minutes)
+        finally:
+            process.close()
+    return found
+
+
+@contextmanager
+def _stage(subject: Subject, folder: Path) -> Iterator[None]:
+    """Put databases of the rehearsal's own in the place of the real ones, and no exchange."""
+    before = settings.current()
+    staged = replace(
+        clock.shared_settings(),
+        system_db=folder / "system.db",
+        stocks_db=folder / "stocks.db",
+        algorithms_dir=subject.path.parent,
+        alpaca_trading_url=NOWHERE,
+        alpaca_data_url=NOWHERE,
+        alpaca_stream_url="ws://127.0.0.1:9",
+    )
+    settings.adopt(staged)
+    try:
+        yield
+    finally:
+        sqlite.close_kept()
+        settings.adopt(before)
+
+
+class _Stage:
+    """The passes of one rehearsal."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        process: RehearsalProcess,
+        found: Rehearsal,
+        cushion_bps: float,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._subject, self._process, self._found = subject, process, found
+        self._cushion, self._progress = cushion_bps, progress
+        self._trades: list[Trade] = []
+        self._card = system_db_manager.create_algorithm(
+            subject.ticker, subject.path.stem, subject.capital
+        )
+
+    def play(self, minutes: int) -> None:
+        """Ask minute by minute; then some minutes again, and again without later bars."""
+        self._go_through(minutes)
+        self._found.printed = self._found.printed or self._process.screen()
+        runs = _sampled(self._found.runs)
+        again = self._repeat(runs, truncated=False)
+        without = self._repeat(runs, truncated=True)
+        for run, same, bare in zip(runs, again, without, strict=True):
+            if same[:2] != run.outcome[:2]:
+                self._found.unsteady.append(Difference(run.moment, run.outcome, same))
+            elif bare[:2] != run.outcome[:2] or (same == run.outcome != bare):
+                self._found.looked_ahead.append(Difference(run.moment, run.outcome, bare))
+        self._found.compared = len(runs)
+
+    def _go_through(self, minutes: int) -> None:
+        cash, shares, failures = self._subject.capital, 0, 0
+        ticker = self._subject.ticker
+        for bar in db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=minutes):
+            moment = _moment_after(bar["timestamp"])
+            heard = self._ask(moment)
+            answer = heard.result.answer
+            checked = Checked(0)
+            if answer is not None:
+                means = Means(cash, shares, bar["close"], self._cushion)
+                checked = decision.check(answer, means)
+            self._found.runs.append(Run(moment, bar, len(self._trades), heard, checked))
+            if answer is not None and checked.shares:
+                signed = checked.shares if answer.action == "buy" else -checked.shares
+                cash, shares = cash - signed * bar["close"], shares + signed
+                self._trades.append((answer.action, checked.shares, bar["close"], moment))
+                _record(self._card, self._trades[-1:])
+            failures = failures + 1 if answer is None else 0
+            if failures == STRIKES:
+                self._found.ended_early = True
+                return
+
+    def _repeat(self, runs: list[Run], *, truncated: bool) -> list[Outcome]:
+        """Ask again in fresh processes, the newest minute first; truncated: later bars are gone."""
+        found = []
+        for run in reversed(runs):
+            _forget_trades()
+            _record(self._card, self._trades[: run.trades_before])
+            if truncated:
+                rehearsal_bars.forget_after(str(run.bar["timestamp"]))
+            self._process.restart()
+            found.append(outcome(self._ask(run.moment)))
+        return found[::-1]
+
+    def _ask(self, moment: str) -> Heard:
+        subject = self._subject
+        heard = self._process.ask(
+            Task(
+                self._card,
+                subject.path.stem,
+                subject.ticker,
+                subject.capital,
+                moment,
+                subject.parameters,
+            )
+        )
+        self._found.opened.update(heard.opened)
+        self._found.memory_mb = max(self._found.memory_mb, heard.memory_mb)
+        self._found.printed = heard.result.output or self._found.printed
+        self._progress(1)
+        return heard
+
+
+def _moment_after(bar: str) -> str:
+    """When the orchestrator asks about a bar: in the next open minute."""
+    number = nyse().minute_number(clock.parse(bar))
+    return clock.stamp(nyse().minute_at(number + 1) + AFTER_THE_MINUTE)
+
+
+def _sampled(runs: list[Run]) -> list[Run]:
+    """Half of the sample from the minutes that wanted to trade, the rest from all, in order."""
+    answered = [n for n, run in enumerate(runs) if run.heard.result.answer is not None]
+    trading = [n for n in answered if runs[n].outcome[0] != "hold"]
+    chosen = set(_spread(trading, SAMPLES // 2))
+    others = [n for n in answered if n not in chosen]
+    chosen |= set(_spread(others, SAMPLES - len(chosen)))
+    return [runs[n] for n in sorted(chosen)]
+
+
+def _spread(numbers: list[int], count: int) -> list[int]:
+    """At most ``count`` of these, evenly spread."""
+    count = min(count, len(numbers))
+    return [numbers[n * len(numbers) // count] for n in range(count)]
+
+
+def _record(algo_id: int, trades: list[Trade]) -> None:
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        for side, shares, price, moment in trades:
+            system_db_manager.insert_transaction(connection, algo_id, side, shares, price, moment)
+
+
+def _forget_trades() -> None:
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute("DELETE FROM transactions")
+        connection.execute("DELETE FROM sqlite_sequence WHERE name = 'transactions'")
