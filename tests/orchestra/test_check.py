@@ -351,6 +351,15 @@ def test_what_the_exchange_has_is_fetched_first() -> None:
         assert report["compared_minutes"] == 20
 
 
+def test_the_guides_own_example_is_fine(folder: Path) -> None:
+    guide = (ROOT / "algorithms" / "README.md").read_text()
+    (folder / "my_idea.py").write_text(guide.split("```python\n")[1].partition("```")[0])
+    arguments = ("--minutes", "60", "--set", "rise=0.1")
+    report = checked(folder / "my_idea.py", *arguments, code=0)
+    assert (report["title"], report["parameters"]) == ("My idea", {"rise": 0.1})
+    assert report["decisions"] == {"buy": 0, "sell": 0, "hold": 60, "failed": 0}
+
+
 def test_a_file_that_is_not_there() -> None:
     done = CliRunner().invoke(main, ["check", "nothing", "AAPL"])
     assert done.exit_code == 2
