@@ -1,5 +1,6 @@
 """Starts the orchestrator: ``.venv/bin/python orchestrator.py``."""
 
+import logging
 import signal
 import sys
 import threading
@@ -20,6 +21,9 @@ def main() -> int:
     except AutoTraderError as error:
         print(error, file=sys.stderr)
         return 1
+    except Exception:
+        logging.getLogger("autotrader.orchestrator").exception("The orchestrator ends on an error")
+        raise
     return 0
 
 

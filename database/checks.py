@@ -1,23 +1,15 @@
 """What callers may hand in: tickers, moments, bars. Each check raises BadInput with a sentence that helps."""
 
 import math
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestra.base import clock
 from orchestra.base.errors import BadInput
+from orchestra.base.tickers import ticker as ticker  # one form for all layers
 
-TICKER = re.compile(r"[A-Z][A-Z.]{0,9}")
 FIELDS = ("timestamp", "open", "high", "low", "close", "volume")
-
-
-def ticker(value: object) -> str:
-    """Return a ticker as it is written at the exchange, such as NVDA or BRK.B."""
-    if isinstance(value, str) and TICKER.fullmatch(value):
-        return value
-    raise BadInput(f"Expected a ticker like NVDA or BRK.B, found {value!r}.")
 
 
 def moment(value: object, name: str = "timestamp") -> datetime:

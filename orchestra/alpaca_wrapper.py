@@ -4,7 +4,6 @@ Every order carries a client_order_id, is sent once, and is followed to a termin
 says neither yes nor no raises OrderUnsettled: only asking by client_order_id can tell.
 """
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
 from orchestra import exchange
 from orchestra.base import clock, settings
 from orchestra.base.errors import ExchangeUnavailable, OrderRefused, OrderUnsettled, PartlyFilled
+from orchestra.base.tickers import is_ticker
 from system_databse.system_db_manager import whole_shares
 
-TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 # Answers to a POST that mean: the order does not exist. All else leaves it open what happened.
 REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
@@ -67,7 +66,7 @@ class AlpacaWrapper:
     def validate_ticker(self, symbol: str) -> bool:
         """Say whether ``symbol`` is an active, tradable stock. Raises ExchangeUnavailable."""
         # The form is checked first: the client puts the symbol into the path as it is
-        if not isinstance(symbol, str) or not TICKER_FORM.fullmatch(symbol):
+        if not is_ticker(symbol):
             return False
         try:
             with exchange.answering():

@@ -120,6 +120,8 @@ def _decide(
         strikes.count(card, result)
         return _record(card["id"], minute, view, "failed", 0, result.summary, result), None
     strikes.forget(card)
+    if result.output:
+        log.info("Card %s printed: %s", card["id"], result.output.rstrip())
     answer = result.answer
     checked = check(answer, _means(card, view))
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)
@@ -128,7 +130,9 @@ def _decide(
         if answer.action != "hold":
             log.warning("Card %s (%s) %s: %s", card["id"], card["ticker"], answer.action, reason)
         return record, None
-    return record, Intent(card["id"], card["ticker"], answer.action, checked.shares, minute)
+    price = None if view.bar is None else view.bar["close"]
+    ticker, action = card["ticker"], answer.action
+    return record, Intent(card["id"], ticker, action, checked.shares, minute, price=price)
 
 
 def _view(ticker: str, minute: datetime, bar_minute: datetime | None) -> MarketView:

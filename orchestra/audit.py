@@ -7,6 +7,7 @@ freezes the running cards of the ticker. Nothing is guessed, and nothing traded 
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, sqlite
@@ -54,9 +55,7 @@ class Audit:
                 if known.state in UNFILLED_ENDS and not is_nothing:
                     log.warning("Order %s was accepted after all", order.client_order_id)
                     order_journal.reopen(order.client_order_id)
-            elif algo_id not in cards or minute + MINUTE <= clock.parse(
-                cards[algo_id]["created_at"]
-            ):  # a new card may have a lost one's number, but no orders from before it was added
+            elif not _is_of_card(order, cards.get(algo_id), minute):
                 lost.setdefault(algo_id, []).append(order)
             elif not is_nothing:
                 log.warning("Order %s was missing in the journal", order.client_order_id)
@@ -83,6 +82,10 @@ class Audit:
             for card in system_db_manager.get_all_algorithms()
             if card["id"] in states and states[card["id"]].state == "frozen"
         }
+        for ticker, cards in held.items():
+            if any(card.shares < 0 for card in cards):
+                unclear.add(ticker)  # a sum that fits proves nothing then
+                freeze(ticker, f"A card of {ticker} holds less than nothing: see its transactions.")
         seen: dict[str, int] = {}
         for ticker in (held.keys() | frozen) - unclear:
             cards = held.get(ticker, [])
@@ -138,3 +141,12 @@ def _complete_until() -> datetime:
     """
     stamp = system_db_manager.get_config(COMPLETE_UNTIL) or order_journal.newest_time()
     return clock.parse(stamp) if stamp else clock.now()
+
+
+def _is_of_card(order: BrokerOrder, card: dict[str, Any] | None, minute: datetime) -> bool:
+    """Whether this card can have sent the order: a new one may have a lost one's number."""
+    return (
+        card is not None
+        and card["ticker"] == order.ticker
+        and clock.parse(card["created_at"]) < minute + MINUTE
+    )

@@ -13,6 +13,7 @@ from orchestra.base import clock, settings
 from orchestra.base.market_calendar import Session
 from orchestra.valuation import CardValue, value_cards
 from system_databse import card_calculations, card_states, heartbeats, labels, order_journal
+from system_databse.system_db_manager import get_all_algorithms, get_transactions_since
 
 HOUR = timedelta(hours=1)
 
@@ -31,7 +32,10 @@ def apply_brakes(cards: list[dict[str, Any]], session: Session) -> None:
     states = card_states.all_states()
     resumed = labels.newest(labels.RESUMED, clock.stamp(session.open))
     running = [card for card in cards if card["id"] not in states]
-    reasons = _too_many_orders(running, resumed) | _too_much_lost(cards, running, resumed)
+    traded = {row["algorithm_id"] for row in get_transactions_since(clock.stamp(session.open))}
+    stopped = [card for card in get_all_algorithms("stopped") if card["id"] in traded]
+    lost = _too_much_lost(cards + stopped, running, resumed)
+    reasons = _too_many_orders(running, resumed) | lost
     for algo_id, reason in reasons.items():
         card_states.set_state(algo_id, "paused", reason, until=session.close)
         heartbeats.record_event("brake", reason, algo_id)

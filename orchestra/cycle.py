@@ -48,6 +48,7 @@ class Cycle:
         self._websockets = websocket_manager
         self._calendar = calendar
         self._prefetched: set[str] = set()
+        self._restarts = 0  # of the stream, as last seen
 
     def run(self, minute: datetime) -> None:
         """Ask every running card once in the minute that starts at ``minute``, and trade."""
@@ -94,8 +95,14 @@ class Cycle:
         except Exception as error:
             log.error("WebSocket update failed: %s", error)
         for ticker in {card["ticker"] for card in cards} - self._prefetched:
-            db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=PREFETCHED_BARS)
             self._prefetched.add(ticker)
+            try:
+                db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=PREFETCHED_BARS)
+            except AutoTraderError as error:
+                log.error("The history of %s cannot be fetched: %s", ticker, error)
+        restarts = self._websockets.streamer.status().restarts
+        self._audit_due |= restarts != self._restarts
+        self._restarts = restarts
 
     def _settle(self) -> set[int]:
         try:

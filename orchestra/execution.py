@@ -38,6 +38,7 @@ class Intent:
     shares: int
     minute: datetime
     exit: bool = False
+    price: float | None = None  # it was checked at, dollars
 
 
 class Execution:
@@ -66,7 +67,7 @@ class Execution:
 
     def unsettled_cards(self) -> set[int]:
         """Return the cards with an order whose end is not recorded: they are not asked."""
-        return {order.algorithm_id for order in order_journal.open_orders()}
+        return order_journal.cards_with_open_orders()
 
     def reconcile(self) -> None:
         """Settle every open order of the journal by asking the broker. Raises ExchangeUnavailable."""
@@ -102,15 +103,8 @@ class Execution:
                     self._follow(order, at_broker)
 
     def _send(self, intent: Intent, sent: list[tuple[JournalledOrder, BrokerOrder]]) -> None:
-        order = order_journal.intend(
-            intent.algorithm_id,
-            intent.ticker,
-            intent.side,
-            intent.shares,
-            intent.minute,
-            exit=intent.exit,
-        )
-        if order is None:  # this card has had its order of this minute
+        order = _written_down(intent)
+        if order is None:
             return
         if clock.now() >= intent.minute + MINUTE:
             reason = "dropped: the minute was over before the opposite side was done"
@@ -192,6 +186,25 @@ class Execution:
     def _is_under_way(self, order: JournalledOrder) -> bool:
         with self._lock:
             return order.client_order_id in self._under_way
+
+
+def _written_down(intent: Intent) -> JournalledOrder | None:
+    """The intent in the journal; None where this card has had its order, or may not send it any more."""
+    try:
+        return order_journal.intend(
+            intent.algorithm_id,
+            intent.ticker,
+            intent.side,
+            intent.shares,
+            intent.minute,
+            exit=intent.exit,
+            price=intent.price,
+        )
+    except OrderRefused as error:
+        reason = f"not sent: {error}"
+        decision_journal.note_outcome(intent.algorithm_id, clock.stamp(intent.minute), reason)
+        log.warning("Trade failed for %s: card %s, %s", intent.ticker, intent.algorithm_id, reason)
+        return None
 
 
 def wait_for_orders(futures: list["Future[None]"], minute: datetime) -> None:

@@ -4,7 +4,7 @@ from database import contents
 from orchestra import exchange
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import settings
-from orchestra.base.errors import ForeignContents
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents
 from system_databse import system_db_manager
 
 
@@ -13,7 +13,15 @@ def make_first_contact(wrapper: AlpacaWrapper) -> None:
 
     New databases take both. Raises ForeignContents, ExchangeUnavailable.
     """
-    _claim_account(f"{settings.current().mode} account {wrapper.get_account_number()}")
+    try:
+        number = wrapper.get_account_number()
+    except ExchangeUnavailable as error:
+        if getattr(error.__cause__, "status_code", None) in (401, 403):
+            raise ExchangeUnavailable(
+                "The broker refuses the keys: check ALPACA_API_KEY, ALPACA_SECRET and ALPACA_PAPER."
+            ) from error
+        raise
+    _claim_account(f"{settings.current().mode} account {number}")
     contents.claim_source(exchange.source_label())
 
 

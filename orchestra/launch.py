@@ -22,6 +22,7 @@ START_SECONDS = 60.0  # a Pi on an old card is slow
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 2.0
 POLL_SECONDS = 0.1
+LARGEST_STDERR = 1_000_000  # bytes; what a crash says last is kept over restarts up to here
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _libc = ctypes.CDLL(None)
@@ -35,6 +36,7 @@ class Part:
     command: list[str]
     ready_url: str
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    started: float = 0.0  # on clock.elapsed's scale
 
 
 def launch(*, open_browser: bool, setup_only: bool) -> None:
@@ -45,7 +47,7 @@ def launch(*, open_browser: bool, setup_only: bool) -> None:
     chosen = settings.current()
     refuse_unarmed_live()
     address = f"http://{chosen.api_host}:{chosen.api_port}"
-    if not setup_only and _answers(f"{address}/healthz"):
+    if not setup_only and _is_ours(address):
         print(f"AutoTrader is running already: {address}/", flush=True)
         if open_browser:
             browser.open_page(f"{address}/")
@@ -60,14 +62,17 @@ def launch(*, open_browser: bool, setup_only: bool) -> None:
     settings.adopt(None)
     clock.reset()
     terminal = _Terminal(chosen, address)
+    page = None
     try:
         terminal.start(stop)
         if not stop.is_set():
             print(f"AutoTrader is running ({chosen.mode.upper()}): {address}/", flush=True)
             if open_browser:
-                browser.open_page(f"{address}/")
+                page = browser.open_page(f"{address}/")
         terminal.watch(stop)
     finally:
+        if page is not None:
+            page.terminate()
         terminal.stop()
 
 
@@ -121,7 +126,11 @@ class _Terminal:
                 part.process.wait()
 
     def _spawn(self, part: Part) -> None:
-        with self._errors_of(part).open("wb") as errors:
+        path = self._errors_of(part)
+        if path.exists() and path.stat().st_size > LARGEST_STDERR:
+            path.unlink()
+        part.started = clock.elapsed()
+        with path.open("ab") as errors:
             part.process = subprocess.Popen(
                 part.command,
                 cwd=ROOT,
@@ -166,17 +175,25 @@ def _is_ready(part: Part) -> bool:
     except (requests.RequestException, ValueError, KeyError):
         return False
     # A sign of life from before this start is no sign of this one's life
-    return found["status"] == "ok" and part.process is not None and _is_fresh(found["age"])
-
-
-def _is_fresh(age: float) -> bool:
-    return age < 5.0
+    if found["age"] is None or found["age"] >= clock.elapsed() - part.started:
+        return False
+    if found["status"] != "ok":  # alive, and waiting for something: the page says so too
+        print(found["message"], flush=True)
+    return True
 
 
 def _answers(url: str) -> bool:
     try:
         return _get(url).status_code == 200
     except requests.RequestException:
+        return False
+
+
+def _is_ours(address: str) -> bool:
+    """Whether an AutoTrader answers there, not just anything that knows /healthz."""
+    try:
+        return bool({"status", "version", "parts"} <= _get(f"{address}/api/health").json().keys())
+    except (requests.RequestException, ValueError, AttributeError):
         return False
 
 

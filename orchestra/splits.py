@@ -82,24 +82,22 @@ class Splits:
     def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
         ledger = sum(card.shares for card in cards)
         if not float(action.new):
-            if cards:
-                freeze(
-                    action.ticker,
-                    f"{action.sentence}: this cannot be carried out by itself."
-                    " Settle it at the broker and accept the broker's figure.",
-                )
-                return
-        else:
-            ratio = Fraction(action.new) / Fraction(action.old)
-            whole = all((card.shares * ratio).denominator == 1 for card in cards)
-            if not whole or Fraction(at_broker) != ledger * ratio:
-                freeze(
-                    action.ticker,
-                    f"{action.sentence}: {ledger} shares become {float(ledger * ratio):g}, the broker"
-                    f" holds {at_broker.normalize():f}. Accept the broker's figure when it is final.",
-                )
-                return
-        self._carry_out(action, cards)
+            freeze(
+                action.ticker,
+                f"{action.sentence}: this cannot be carried out by itself."
+                " Settle it at the broker and accept the broker's figure.",
+            )
+            return
+        ratio = Fraction(action.new) / Fraction(action.old)
+        whole = all((card.shares * ratio).denominator == 1 for card in cards)
+        if whole and Fraction(at_broker) == ledger * ratio:
+            self._carry_out(action, cards)
+            return
+        freeze(
+            action.ticker,
+            f"{action.sentence}: {ledger} shares become {float(ledger * ratio):g}, the broker"
+            f" holds {at_broker.normalize():f}. Accept the broker's figure when it is final.",
+        )
 
     def _carry_out(self, action: CorporateAction, cards: list[Holding]) -> None:
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:

@@ -9,7 +9,7 @@ if __package__ in (None, ""):  # run as a script: the project's root is not on t
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orchestra.base import settings, sqlite
-from orchestra.base.errors import SettingsError
+from orchestra.base.errors import AutoTraderError, SettingsError
 
 ROADMAP_SCHEMA = """
 CREATE TABLE algorithm_instances (
@@ -77,6 +77,7 @@ CREATE TABLE decisions (
     milliseconds REAL NOT NULL,
     PRIMARY KEY (algorithm_id, minute)
 ) WITHOUT ROWID;
+CREATE INDEX decisions_minute ON decisions(minute);
 
 CREATE TABLE card_state (
     algorithm_id INTEGER PRIMARY KEY REFERENCES algorithm_instances(id),
@@ -189,4 +190,7 @@ def _migrate(connection: sqlite3.Connection, number: int) -> None:
 
 
 if __name__ == "__main__":
-    print(f"{create_database()} is ready.")
+    try:
+        print(f"{create_database()} is ready.")
+    except (AutoTraderError, OSError, sqlite3.OperationalError) as error:
+        sys.exit(f"system.db could not be created: {error}")

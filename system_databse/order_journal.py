@@ -7,15 +7,17 @@ that were really filled: no crash can leave one without the other.
 """
 
 import re
+import sqlite3
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from orchestra.base import clock, sqlite
-from orchestra.base.errors import BadInput
-from system_databse import system_db_manager
+from orchestra.base.errors import BadInput, NotFound, OrderRefused
+from system_databse import card_calculations, system_db_manager
 
 ID_FORM = re.compile(r"(?P<card>\d{1,12})-(?P<minute>\d{8}T\d{4}Z)-(buy|sell|exit)")
+NOISE = 1e-6  # dollars; sums of cents in floats are off by less
 UNFILLED_STATES = ("refused", "expired", "cancelled", "lost")
 
 
@@ -54,14 +56,26 @@ def read_client_order_id(identity: str) -> tuple[int, datetime] | None:
 
 
 def intend(
-    algo_id: int, ticker: str, side: str, shares: int, minute: datetime, *, exit: bool = False
+    algo_id: int,
+    ticker: str,
+    side: str,
+    shares: int,
+    minute: datetime,
+    *,
+    exit: bool = False,
+    price: float | None = None,
 ) -> JournalledOrder | None:
-    """Write down that an order will be sent; None when this card already has it for this minute."""
+    """Write down that an order will be sent; None when this card already has it for this minute.
+
+    What was decided a moment ago is held against the card as it is now: raises OrderRefused when it
+    was stopped meanwhile, holds fewer shares, or has less cash than the shares cost at ``price``.
+    """
     identity = client_order_id(algo_id, minute, "exit" if exit else side)
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         known = "SELECT 1 FROM orders WHERE client_order_id = ?"
         if connection.execute(known, (identity,)).fetchone() is not None:
             return None
+        _hold_against_card(connection, algo_id, side, shares, exit, price)
         connection.execute(
             "INSERT INTO orders"
             " (client_order_id, algorithm_id, minute, ticker, side, shares, created_at)"
@@ -69,6 +83,29 @@ def intend(
             (identity, algo_id, clock.stamp(minute), ticker, side, shares, clock.stamp()),
         )
     return find(identity)
+
+
+def _hold_against_card(
+    connection: sqlite3.Connection,
+    algo_id: int,
+    side: str,
+    shares: int,
+    exit: bool,
+    price: float | None,
+) -> None:
+    card = connection.execute(
+        "SELECT status, initial_capital FROM algorithm_instances WHERE id = ?", (algo_id,)
+    ).fetchone()
+    if card is None:
+        raise NotFound(f"There is no card with id {algo_id!r}.")
+    if card["status"] != "running" and not exit:
+        raise OrderRefused("the card was stopped meanwhile")
+    sums = card_calculations.card_sums(algo_id)
+    if side == "sell" and shares > sums.shares:
+        raise OrderRefused(f"the card holds {sums.shares} shares by now, not {shares}")
+    cash = card["initial_capital"] - sums.invested
+    if side == "buy" and price is not None and shares * price > cash + NOISE:
+        raise OrderRefused(f"the card's cash is {cash:.2f} by now, {shares * price:.2f} are needed")
 
 
 def adopt(
@@ -156,6 +193,11 @@ def close_unfilled(identity: str, state: str, reason: str) -> None:
             " WHERE client_order_id = ? AND state IN ('intended', 'submitted')",
             (state, reason, clock.stamp(), identity),
         )
+
+
+def cards_with_open_orders() -> set[int]:
+    """Return the cards with an order whose end is not recorded yet."""
+    return {order.algorithm_id for order in open_orders()}
 
 
 def open_orders() -> list[JournalledOrder]:

@@ -9,7 +9,7 @@ import numbers
 import sqlite3
 from typing import Any
 
-from orchestra.base import clock, settings, sqlite
+from orchestra.base import clock, settings, sqlite, tickers
 from orchestra.base.errors import AutoTraderError, BadInput, NotFound
 from system_databse import create_system_db
 
@@ -79,7 +79,7 @@ def insert_algorithm(
     connection: sqlite3.Connection, ticker: str, algo_type: str, initial_capital: float
 ) -> int:
     """Insert a card inside the caller's transaction, which may have checked the allocation in it."""
-    ticker = _named("ticker", ticker)
+    ticker = tickers.ticker(_named("ticker", ticker).upper())
     algo_type = _named("algorithm", algo_type)
     capital = positive("initial_capital", initial_capital)
     cursor = connection.execute(

@@ -132,6 +132,9 @@ def answering() -> Iterator[None]:
         yield
     except APIError as error:
         raise ExchangeUnavailable(f"The exchange answered {describe(error)}") from error
+    except (requests.ConnectionError, requests.Timeout) as error:
+        log.debug("%s", error)
+        raise ExchangeUnavailable("The exchange cannot be reached.") from error
     except (requests.RequestException, OSError, LookupError, TypeError, ValueError) as error:
         # The last three: an empty or non-JSON 200, or a body of another shape
         raise ExchangeUnavailable(f"The exchange gave no usable answer: {error}") from error

@@ -72,6 +72,8 @@ def _healthz() -> Response:
 
 def _finish(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
+    if request.method not in ("GET", "HEAD"):  # who changed what, and what was refused
+        log.info("%s %s: %s", request.method, request.path, response.status_code)
     if request.path.startswith("/api/"):
         response.headers["Cache-Control"] = "no-store"
     return response

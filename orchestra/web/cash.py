@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from orchestra.base import clock, settings, sqlite
 from orchestra.web import broker_desk
 from orchestra.web.security import ApiError
-from system_databse import card_calculations, card_parameters, labels, system_db_manager
+from system_databse import (
+    card_calculations,
+    card_parameters,
+    labels,
+    order_journal,
+    system_db_manager,
+)
 
 if TYPE_CHECKING:
     from orchestra.alpaca_wrapper import AlpacaWrapper
@@ -81,6 +87,10 @@ def change_capital(algo_id: int, capital: float) -> None:
         card = system_db_manager.get_algorithm(algo_id)
         if card is None or card["status"] != "running":
             raise ApiError(409, "not_running", "Only a running card's capital can be changed.")
+        if algo_id in order_journal.cards_with_open_orders():
+            raise ApiError(
+                409, "order_open", "This card has an order under way: try again in a moment."
+            )
         change = capital - card["initial_capital"]
         available = _answer(cash, _allocations()).available
         free = card["initial_capital"] - card_calculations.card_sums(algo_id).invested
@@ -112,10 +122,16 @@ def _too_much(asked: float, available: float) -> ApiError:
 
 def _allocations() -> Allocations:
     sums = card_calculations.all_card_sums()
-    running = system_db_manager.get_all_algorithms("running")
+    # A card stopped with an order under way keeps its allocation until that is done
+    under_way = order_journal.cards_with_open_orders()
+    holding = [
+        card
+        for card in system_db_manager.get_all_algorithms()
+        if card["status"] == "running" or card["id"] in under_way
+    ]
     return Allocations(
-        sum(card["initial_capital"] for card in running),
-        sum(sums[card["id"]].invested for card in running if card["id"] in sums),
+        sum(card["initial_capital"] for card in holding),
+        sum(sums[card["id"]].invested for card in holding if card["id"] in sums),
     )
 
 

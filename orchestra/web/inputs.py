@@ -5,10 +5,10 @@ from typing import Any
 
 from flask import request
 
+from orchestra.base.tickers import is_ticker
 from orchestra.web import cards
 from orchestra.web.security import ApiError
 
-TICKER_FORM = re.compile(r"[A-Z][A-Z.]{0,9}")
 WHOLE_FORM = re.compile(r"[1-9][0-9]{0,17}")  # fits SQLite's 64 bits
 LARGEST_ID = 2**63 - 1  # SQLite's
 LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
@@ -17,7 +17,7 @@ LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
 def ticker_of(body: dict[str, Any]) -> str:
     """Return the ticker in capitals."""
     ticker = body.get("ticker")
-    if not isinstance(ticker, str) or not TICKER_FORM.fullmatch(ticker.strip().upper()):
+    if not isinstance(ticker, str) or not is_ticker(ticker.strip().upper()):
         raise ApiError(400, "bad_input", "Expected ticker as letters and dots, like NVDA or BRK.B.")
     return ticker.strip().upper()
 

@@ -6,8 +6,9 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
 from orchestra import corrections
+from orchestra.base.tickers import is_ticker
 from orchestra.web import broker_desk, cards, cash
-from orchestra.web.inputs import TICKER_FORM, capital_of, card_or_404
+from orchestra.web.inputs import capital_of, card_or_404
 from orchestra.web.security import ApiError, json_object, pin_required
 from system_databse import card_states, system_db_manager
 
@@ -52,7 +53,7 @@ def resume(algo_id: int) -> ResponseReturnValue:
 @pin_required
 def accept(ticker: str) -> ResponseReturnValue:
     """Take the broker's figure of a ticker into the ledger as a labelled correction."""
-    if not TICKER_FORM.fullmatch(ticker):
+    if not is_ticker(ticker):
         raise ApiError(404, "not_found", "There is no such ticker.")
     if not corrections.frozen_cards(ticker):
         raise ApiError(409, "not_frozen", f"No card of {ticker} is frozen.")

@@ -208,6 +208,29 @@ def test_orders_of_an_unknown_card_are_an_event_and_its_number_stays_unused(
     assert system_db_manager.create_algorithm("AAPL", "sma_crossover", 1000) == 8
 
 
+def test_a_lost_cards_order_is_no_matter_of_the_card_that_took_its_number(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    bought(wrapper, "NVDA", 10)
+    number = system_db_manager.create_algorithm("MSFT", "sma_crossover", 1000)
+    identity = order_journal.client_order_id(number, floor_minute(clock.now()), "buy")
+    wrapper.follow(wrapper.submit("NVDA", "buy", 4, identity))
+    earlier = floor_minute(clock.now()) - timedelta(hours=1)
+    before = order_journal.client_order_id(number, earlier, "buy")
+    wrapper.follow(wrapper.submit("MSFT", "buy", 1, before))  # from before the card was added
+    settle(Audit(wrapper), execution)
+    assert position(number) == 0
+    assert len(events("unknown-card")) == 1
+
+
+def test_a_card_below_nothing_freezes_its_ticker(wrapper: AlpacaWrapper) -> None:
+    card, other = bought(wrapper, "NVDA", 10), bought(wrapper, "NVDA", 10)
+    system_db_manager.record_sell(card, 20, 1.0)
+    sold_by_hand(wrapper, "NVDA", 20)
+    Audit(wrapper).positions()
+    assert set(card_states.all_states()) == {card, other}
+
+
 def test_other_programs_orders_are_none_of_ours(
     wrapper: AlpacaWrapper, execution: Execution
 ) -> None:

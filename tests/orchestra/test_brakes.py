@@ -95,6 +95,15 @@ def test_all_cards_are_paused_when_they_lost_too_much_together(configure: Any) -
     assert apply() == {first: reason, second: reason}
 
 
+def test_a_loser_that_was_stopped_today_still_counts(configure: Any) -> None:
+    configure(BRAKE_ACCOUNT_DAILY_LOSS=500)
+    loser, other = card("NVDA"), card("AAPL")
+    system_db_manager.record_buy(loser, 10, 100.0)
+    system_db_manager.record_sell(loser, 10, 40.0)
+    system_db_manager.stop_algorithm(loser)
+    assert apply() == {other: "Brake: all cards together lost $600.00 today, $500.00 are allowed."}
+
+
 def test_no_brake_acts_on_a_stale_price(configure: Any) -> None:
     configure(BRAKE_CARD_DAILY_LOSS=100, BRAKE_ACCOUNT_DAILY_LOSS=100)
     algo_id = card()

@@ -17,10 +17,12 @@ from orchestra.splits import Splits
 from system_databse import (
     card_calculations,
     card_states,
+    corporate_actions,
     labels,
     order_journal,
     system_db_manager,
 )
+from system_databse.corporate_actions import CorporateAction
 from tests.exchange_fixture import running_exchange, set_clock
 
 FRIDAY, AFTER_THE_CLOSE = "2024-06-07T19:58:00Z", "2024-06-07T20:01:00Z"
@@ -170,6 +172,25 @@ def test_where_one_card_would_get_half_a_share_all_freeze(
     split(market, 0.5)  # 8 become 4, but 3 would be 1.5
     follow(Splits(wrapper))
     assert set(card_states.all_states()) == {first, second}
+
+
+@pytest.mark.parametrize("shares", [0, 7])
+def test_any_other_action_freezes_whether_a_card_holds_or_not(
+    market: Exchange, wrapper: AlpacaWrapper, shares: int
+) -> None:
+    if shares:
+        card = bought(wrapper, shares)
+    else:
+        card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    set_clock(MONDAY)
+    merger = CorporateAction("NVDA", SPLIT_DAY, "cash_mergers", "0", "0")
+    corporate_actions.note(merger)
+    follow(Splits(wrapper))
+    reason = card_states.all_states()[card].reason
+    assert reason.startswith("NVDA: cash mergers of 2024-06-10: this cannot be carried out")
+    corrections.accept_broker_figure("NVDA", Decimal(shares))
+    follow(Splits(wrapper))
+    assert card_states.all_states() == {}
 
 
 def test_shares_bought_by_hand_make_it_a_matter_for_the_owner(

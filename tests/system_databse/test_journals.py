@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from orchestra.base import sqlite
-from orchestra.base.errors import BadInput
+from orchestra.base.errors import BadInput, NotFound, OrderRefused
 from system_databse import (
     access,
     card_calculations,
@@ -32,7 +32,23 @@ def test_an_order_is_intended_once_per_card_and_minute(card: int) -> None:
     assert order is not None
     assert order.client_order_id == f"apac-{ledger}-1-20240604T1430Z-buy"
     assert order_journal.intend(card, "NVDA", "buy", 5, MINUTE) is None
+    system_db_manager.record_buy(card, 5, 10.0)
     assert order_journal.intend(card, "NVDA", "sell", 5, MINUTE, exit=True) is not None
+
+
+def test_what_was_decided_is_held_against_the_card_as_it_is_now(card: int) -> None:
+    system_db_manager.record_buy(card, 90, 100.0)
+    with pytest.raises(OrderRefused, match="holds 90 shares by now, not 91"):
+        order_journal.intend(card, "NVDA", "sell", 91, MINUTE)
+    with pytest.raises(OrderRefused, match=r"cash is 1000\.00 by now, 1100\.00 are needed"):
+        order_journal.intend(card, "NVDA", "buy", 11, MINUTE, price=100.0)
+    assert order_journal.intend(card, "NVDA", "buy", 10, MINUTE, price=100.0) is not None
+    system_db_manager.stop_algorithm(card)
+    with pytest.raises(OrderRefused, match="stopped meanwhile"):
+        order_journal.intend(card, "NVDA", "sell", 1, MINUTE)
+    assert order_journal.intend(card, "NVDA", "sell", 90, MINUTE, exit=True) is not None
+    with pytest.raises(NotFound):
+        order_journal.intend(99, "NVDA", "buy", 1, MINUTE)
 
 
 def test_closing_writes_the_transaction_once_with_what_was_filled(card: int) -> None:

@@ -89,6 +89,12 @@ def test_a_card_lives_and_stops(configure) -> None:
     assert system_db_manager.get_algorithm(99) is None
 
 
+def test_a_ticker_is_kept_in_capitals() -> None:
+    algo_id = system_db_manager.create_algorithm("brk.b", "sma_crossover", 1000)
+    found = system_db_manager.get_algorithm(algo_id)
+    assert found is not None and found["ticker"] == "BRK.B"
+
+
 def test_the_roadmaps_card_is_worth_what_the_roadmap_says() -> None:
     algo_id = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10000.0)
     system_db_manager.record_buy(algo_id, 100, 150.50)
@@ -173,6 +179,9 @@ def test_unknown_cards_and_empty_names_are_refused() -> None:
     for ticker in ("", "  ", None):
         with pytest.raises(BadInput, match="ticker"):
             system_db_manager.create_algorithm(ticker, "sma_crossover", 1.0)  # type: ignore[arg-type]
+    for ticker in ("../etc", "A B", "TOOLONGTICKER", "1X"):
+        with pytest.raises(BadInput, match="Expected a ticker"):
+            system_db_manager.create_algorithm(ticker, "sma_crossover", 1.0)
     with pytest.raises(BadInput, match="algorithm"):
         system_db_manager.create_algorithm("NVDA", "", 1.0)
     with pytest.raises(BadInput, match="running or stopped"):

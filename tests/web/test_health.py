@@ -16,7 +16,7 @@ class Algorithm:
     """Buys low."""
 
     title = "Buy low"
-    parameters = {"days": 3}
+    parameters = {"days": {"default": 3, "min": 1, "max": 9, "title": "Days"}}
 
     def __init__(self, ticker, initial_capital):
         pass
@@ -122,7 +122,7 @@ def test_the_algorithms_are_read_and_never_run(locked: Api, tmp_path: Path) -> N
         "name": "good",
         "title": "Buy low",
         "description": "Buys low.",
-        "parameters": {"days": 3},
+        "parameters": {"days": {"default": 3, "min": 1, "max": 9, "title": "Days"}},
         "error": None,
     }
     assert found["broken"]["error"].startswith("line 2: ")

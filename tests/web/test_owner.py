@@ -5,8 +5,16 @@ from werkzeug.test import TestResponse
 
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
+from orchestra.base import clock
+from orchestra.base.market_calendar import floor_minute
 from orchestra.simulator import Exchange
-from system_databse import card_calculations, card_states, labels, system_db_manager
+from system_databse import (
+    card_calculations,
+    card_states,
+    labels,
+    order_journal,
+    system_db_manager,
+)
 from tests.web.conftest import Api, assert_error
 
 PATHS = (
@@ -52,6 +60,18 @@ def test_capital_goes_down_by_at_most_the_free_cash(owner: Api) -> None:
     assert_error(change(owner, card["id"], 2_999), 409, "not_enough_free_cash")
     assert change(owner, card["id"], 3_000).status_code == 200
     assert owner.card(card["id"])["cash"] == 0
+
+
+def test_capital_waits_for_an_order_under_way(owner: Api) -> None:
+    card = owner.added(initial_capital=10_000)["id"]
+    minute = floor_minute(clock.now())
+    order = order_journal.intend(card, "AAPL", "buy", 40, minute)
+    assert order is not None
+    assert_error(change(owner, card, 100), 409, "order_open")
+    owner.stop(card)  # its allocation stays taken until the order is done
+    assert owner.read("/api/account/cash")["allocated"] == 10_000
+    order_journal.close_unfilled(order.client_order_id, "cancelled", "")
+    assert owner.read("/api/account/cash")["allocated"] == 0
 
 
 def test_capital_of_another_shape_or_card_is_refused(owner: Api) -> None:
