@@ -26,6 +26,7 @@ class BarWriter:
     def __init__(self) -> None:
         self.received = 0  # bars taken in, good or bad
         self.newest: str | None = None  # the newest minute stored
+        self.met_damage = False  # whether the file was damaged when last written to
         self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._stored = threading.Condition()
         self._arrivals: dict[str, set[str]] = {}  # tickers by minute
@@ -83,7 +84,9 @@ class BarWriter:
         except (sqlite3.Error, OSError) as error:
             # Not lost: their minutes stay uncovered, so they are asked for over REST
             log.error("%d streamed bars could not be stored: %s", len(usable), error)
+            self.met_damage = sqlite.is_damaged(error)
             return
+        self.met_damage = False
         with self._stored:
             for ticker, bar in usable:
                 self._arrivals.setdefault(bar["timestamp"], set()).add(ticker)

@@ -10,9 +10,10 @@ from operator import itemgetter, lt
 from typing import Any
 
 from database import checks, gaps
+from database.calendar import calendar
 from orchestra.base import clock
 from orchestra.base.errors import BadInput
-from orchestra.base.market_calendar import MINUTE, floor_minute, nyse
+from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute
 
 Bar = dict[str, Any]
 Row = tuple[Any, ...]  # ticker, timestamp, open, high, low, close, volume
@@ -94,7 +95,7 @@ def rows_of(ticker: str, given: Iterable[Mapping[str, Any]]) -> list[Row]:
             stamp = bar["timestamp"]
             if stamp[:10] != day:
                 day = stamp[:10]
-                times = _session_times(day)
+                times = _session_times(calendar(), day)
             if stamp[10:] in times:
                 rows.append((ticker, stamp, *_figures(bar)))
             else:
@@ -187,9 +188,9 @@ def _first_fault(given: Iterable[Any]) -> str:
 
 
 @lru_cache(maxsize=64)
-def _session_times(day: str) -> frozenset[str]:
+def _session_times(hours: MarketCalendar, day: str) -> frozenset[str]:
     """The part after the day of every stamp in that day's regular session; none on a closed day."""
-    found = nyse().session_on(checks.moment(f"{day}T00:00:00Z").date())
+    found = hours.session_on(checks.moment(f"{day}T00:00:00Z").date())
     if found is None:
         return frozenset()
     return _times(clock.stamp(found.open)[10:], found.minutes)

@@ -19,6 +19,16 @@ def record_corrections(corrections: Mapping[date, Session | None]) -> None:
                 connection.execute(
                     "INSERT INTO sessions VALUES (?, ?, ?)", (day.isoformat(), *stamps)
                 )
+        connection.execute(
+            "INSERT INTO contents VALUES ('calendar', '1') ON CONFLICT (key) DO UPDATE"
+            " SET value = CAST(value AS INTEGER) + 1"
+        )
+
+
+def state() -> str | None:
+    """Name the state of the corrections, another after each change; None while there are none."""
+    row = schema.stocks().execute("SELECT value FROM contents WHERE key = 'calendar'").fetchone()
+    return None if row is None else str(row[0])
 
 
 def recorded_corrections() -> dict[date, Session | None]:

@@ -7,10 +7,10 @@ so nights, weekends and holidays cost nothing. Inside this file a minute is its 
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import cache
 
+from database.calendar import calendar
 from orchestra.base import clock, sqlite
-from orchestra.base.market_calendar import floor_minute, nyse
+from orchestra.base.market_calendar import floor_minute
 
 Range = tuple[int, int]  # minute numbers, both included
 Stamps = tuple[str, str]  # the same as stamps
@@ -21,8 +21,8 @@ SETTLING = timedelta(seconds=30)  # so long after its end a minute's bar may sti
 
 def within(first: datetime, last: datetime) -> Range | None:
     """The open minutes that start within ``first``..``last``; None when there is none."""
-    low = nyse().minute_number(first)
-    high = nyse().minute_number(last + timedelta(microseconds=1)) - 1
+    low = calendar().minute_number(first)
+    high = calendar().minute_number(last + timedelta(microseconds=1)) - 1
     return (low, high) if low <= high else None
 
 
@@ -31,17 +31,17 @@ def stamps(found: Range) -> Stamps:
 
 
 def stamp_of(number: int) -> str:
-    return clock.stamp(nyse().minute_at(number))
+    return clock.stamp(calendar().minute_at(number))
 
 
 def number_of(stamp: str) -> int:
-    return nyse().minute_number(datetime.fromisoformat(stamp))
+    return calendar().minute_number(datetime.fromisoformat(stamp))
 
 
 def cover(connection: sqlite3.Connection, ticker: str, found: Range) -> None:
     """Enter one answered range, merged with its neighbours, inside the caller's transaction."""
     low, high = found
-    beyond = stamp_of(min(high + 1, _last_number()))
+    beyond = stamp_of(min(high + 1, calendar().open_minutes_in_all - 1))
     before = stamp_of(max(low - 1, 0))
     merged = []
     rows = connection.execute(
@@ -127,8 +127,8 @@ def settled(asked: Range, newest_bar: str | None) -> Range | None:
 
     The newest minutes' bars may not be out yet: without one, only minutes that ended ``SETTLING`` ago.
     """
-    latest = nyse().last_minute(clock.now() - SETTLING - timedelta(minutes=1))
-    high = -1 if latest is None else nyse().minute_number(latest)
+    latest = calendar().last_minute(clock.now() - SETTLING - timedelta(minutes=1))
+    high = -1 if latest is None else calendar().minute_number(latest)
     if newest_bar is not None:
         high = max(high, number_of(newest_bar))
     high = min(high, asked[1])
@@ -176,8 +176,3 @@ def without(ranges: list[Range], taken: Range | None) -> list[Range]:
 
 def _this_minute() -> str:
     return clock.stamp(floor_minute(clock.now()))
-
-
-@cache
-def _last_number() -> int:
-    return nyse().minute_number(nyse().sessions[-1].close) - 1

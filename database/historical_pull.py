@@ -11,11 +11,12 @@ from alpaca.data.timeframe import TimeFrame
 
 from database import bars, checks, gaps, schema
 from database.bars import Bar, Row
+from database.calendar import calendar
 from database.contents import claim_source
 from orchestra import exchange
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import GRID_MINUTES, nyse
+from orchestra.base.market_calendar import GRID_MINUTES
 
 SLOW_SECONDS = 1.0  # machine seconds; algorithms leave an exchange that fails so slowly alone
 CHUNK_SESSIONS = 20  # so many sessions of one ticker fit on one page of 10,000 bars
@@ -129,8 +130,8 @@ def _ask(tickers: list[str], wanted: gaps.Range) -> dict[str, Any]:
     request = StockBarsRequest(
         symbol_or_symbols=tickers,
         timeframe=TimeFrame.Minute,
-        start=nyse().minute_at(wanted[0]),
-        end=nyse().minute_at(wanted[1]),
+        start=calendar().minute_at(wanted[0]),
+        end=calendar().minute_at(wanted[1]),
         feed=DataFeed(settings.current().alpaca_feed),
         adjustment=Adjustment.SPLIT,  # one history across a split: see db_manager.forget_history
     )

@@ -156,6 +156,11 @@ class RealtimeStreamer:
         }
         return self._writer.wait_for(unknown, stamp, until)
 
+    @property
+    def met_damage(self) -> bool:
+        """Whether stocks.db was damaged when bars were last stored."""
+        return self._writer.met_damage
+
     def status(self) -> StreamStatus:
         """Say how the stream is, for heartbeats and health."""
         run = self._run

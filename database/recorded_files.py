@@ -8,9 +8,10 @@ from pathlib import Path
 
 from database import bars, checks, contents, gaps, schema
 from database.bars import Bar, Row
+from database.calendar import calendar
 from orchestra.base import sqlite
 from orchestra.base.errors import BadInput
-from orchestra.base.market_calendar import MINUTE, Session, nyse
+from orchestra.base.market_calendar import MINUTE, Session
 
 SOURCE = "csv"
 
@@ -49,7 +50,7 @@ def load_csv_folder(folder: Path, progress: Callable[[int], None] | None = None)
     contents.claim_source(SOURCE)
     summary = Summary(sorted({ticker for ticker, _, _ in files}))
     for ticker, day, path in files:
-        session = nyse().session_on(day)
+        session = calendar().session_on(day)
         if session is None:
             summary.left_out += 1
         else:

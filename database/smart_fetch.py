@@ -6,9 +6,10 @@ from sqlite3 import Connection
 
 from database import bars, gaps, schema
 from database.bars import Bar
+from database.calendar import calendar
 from orchestra.base import clock
-from orchestra.base.errors import ExchangeUnavailable, ForeignContents
-from orchestra.base.market_calendar import GRID_MINUTES, nyse
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageFull
+from orchestra.base.market_calendar import GRID_MINUTES
 
 MARGIN = 1.3  # how much further back than its density says a thin ticker is looked for
 WIDER = 4  # the least growth of the window looked at
@@ -28,10 +29,10 @@ def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
     connection = schema.stocks()
     until = bars.newest_visible(before)
     found = bars.newest(connection, ticker, n, until)
-    last = nyse().last_minute(until)
+    last = calendar().last_minute(until)
     if last is None or _complete(connection, ticker, n, found, last):
         return found
-    newest = nyse().minute_number(last)
+    newest = calendar().minute_number(last)
     reach, seen = 2 * n, 0
     while True:
         oldest = _session_start(max(0, newest - reach + 1))
@@ -67,8 +68,8 @@ def _complete(
 
 def _session_start(number: int) -> int:
     """The first minute of the session that holds this one: whole days are asked for."""
-    session = nyse().session_at(nyse().minute_at(number))
-    return number if session is None else nyse().minute_number(session.open)
+    session = calendar().session_at(calendar().minute_at(number))
+    return number if session is None else calendar().minute_number(session.open)
 
 
 def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
@@ -86,7 +87,7 @@ def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
     try:
         for part in gaps.joined(lacking, slack=GRID_MINUTES - 1):
             HistoricalFetcher().fetch_range([ticker], part)
-    except (ExchangeUnavailable, ForeignContents) as error:
+    except (ExchangeUnavailable, ForeignContents, StorageFull) as error:
         if _Exchange.reachable:
             log.warning(
                 "History of %s cannot be fetched; the stored bars must do. %s", ticker, error

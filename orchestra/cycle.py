@@ -5,19 +5,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from database import db_manager
+from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
 from orchestra.asking import ask, who_is_asked
 from orchestra.audit import Audit
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
-from orchestra.base.market_calendar import MINUTE, MarketCalendar
+from orchestra.base.market_calendar import MINUTE
 from orchestra.brakes import apply_brakes
 from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import card_calculations, card_states, decision_journal, system_db_manager
+from system_databse.decision_journal import JournalledDecision
 
 PREFETCHED_BARS = 200
 LOOKED_BACK = timedelta(minutes=10)
@@ -37,7 +39,6 @@ class Cycle:
         splits: Splits,
         runner: AlgorithmRunner,
         websocket_manager: WebSocketManager,
-        calendar: MarketCalendar,
     ) -> None:
         self._execution = execution
         self._audit = audit
@@ -46,20 +47,21 @@ class Cycle:
         self._splits = splits
         self._runner = runner
         self._websockets = websocket_manager
-        self._calendar = calendar
         self._prefetched: set[str] = set()
         self._restarts = 0  # of the stream, as last seen
+        self.met_damage = False  # whether an algorithm found stocks.db damaged in the last cycle
 
     def run(self, minute: datetime) -> None:
         """Ask every running card once in the minute that starts at ``minute``, and trade."""
+        self.met_damage = False
         unsettled = self._settle()
         card_states.clear_expired()
         cards = system_db_manager.get_all_algorithms("running")
         self._follow_splits(cards, minute)
         self.follow_cards(cards)
-        bar_minute = self._calendar.last_minute(minute - MINUTE)
+        bar_minute = calendar().last_minute(minute - MINUTE)
         self._complete_data({card["ticker"] for card in cards}, minute, bar_minute)
-        session = self._calendar.session_at(minute)
+        session = calendar().session_at(minute)
         if session is not None:
             apply_brakes(cards, session)
         strikes.resume_changed_files(cards)
@@ -70,6 +72,7 @@ class Cycle:
         orders = self._execution.carry_out(exits)
         for decisions, intents in ask(self._runner, asked, minute, bar_minute):
             decision_journal.record(decisions)
+            self.met_damage |= any(_met_damage(decision) for decision in decisions)
             orders += self._execution.carry_out(intents)
         wait_for_orders(orders, minute)
         self._finish_exits()
@@ -104,6 +107,10 @@ class Cycle:
         self._audit_due |= restarts != self._restarts
         self._restarts = restarts
 
+    def forget_history(self) -> None:
+        """Have every ticker's history fetched again: stocks.db is a new one."""
+        self._prefetched.clear()
+
     def _settle(self) -> set[int]:
         try:
             self._execution.reconcile()
@@ -115,7 +122,7 @@ class Cycle:
 
     def _follow_splits(self, cards: list[Card], minute: datetime) -> None:
         """Follow splits before anything is fetched or decided on figures from before them."""
-        session = self._calendar.session_at(minute)
+        session = calendar().session_at(minute)
         if session is not None:
             try:
                 self._splits.follow(cards, session.day)
@@ -158,3 +165,10 @@ class Cycle:
                 and card_calculations.calculate_position(algo_id) <= 0
             ):
                 card_states.clear_state(algo_id)
+
+
+def _met_damage(decision: JournalledDecision) -> bool:
+    """Whether a run failed on a stocks.db that is no whole database; SQLite's own words."""
+    return decision.action == "failed" and any(
+        words in decision.reason for words in ("disk image is malformed", "is not a database")
+    )

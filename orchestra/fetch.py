@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from database import db_manager
+from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from database.recorded_files import files_in, load_csv_folder
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError
-from orchestra.base.market_calendar import nyse
 
 DEFAULT_DAYS = 365
 
@@ -63,19 +63,21 @@ def _summary(ticker: str, first: str, last: str, stored: int) -> dict[str, Any]:
     begin, end = clock.parse(first), clock.parse(last)
     bars = db_manager.count_bars(ticker, first, last)
     holes = _minutes(db_manager.check_data_exists(ticker, first, last))
-    sessions = nyse().sessions_between(begin.date(), end.date())
+    sessions = calendar().sessions_between(begin.date(), end.date())
     return {
         "ticker": ticker,
         "sessions": len(sessions),
         "fetched": stored,
         "bars": bars,
-        "empty_minutes": nyse().open_minutes(begin, end) - bars - holes,
+        "empty_minutes": calendar().open_minutes(begin, end) - bars - holes,
         "missing_minutes": holes,
     }
 
 
 def _minutes(ranges: list[tuple[str, str]]) -> int:
-    return sum(nyse().open_minutes(clock.parse(first), clock.parse(last)) for first, last in ranges)
+    return sum(
+        calendar().open_minutes(clock.parse(first), clock.parse(last)) for first, last in ranges
+    )
 
 
 def _bar(label: str, length: int) -> AbstractContextManager[Any]:

@@ -1,25 +1,29 @@
 """The orchestrator's loop: when a cycle runs, and what is done while the market is closed."""
 
+import contextlib
 import logging
+import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from database import db_manager
+from database.calendar import calendar
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.asking import journal_skipped
 from orchestra.audit import Audit
-from orchestra.base import clock, logs, settings, systemd
-from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute, nyse
+from orchestra.base import clock, logs, settings, sqlite, systemd
+from orchestra.base.errors import ExchangeUnavailable, StorageFull
+from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.base.single import only_one
+from orchestra.broker_calendar import BrokerCalendar
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
+from orchestra.stocks_guard import StocksGuard
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import create_system_db, decision_journal, heartbeats, system_db_manager
 
@@ -32,7 +36,7 @@ log = logging.getLogger("autotrader.orchestrator")
 
 def is_market_open(moment: datetime | None = None) -> bool:
     """Say whether the NYSE is open at ``moment`` (aware UTC; default: now)."""
-    return nyse().is_open(moment or clock.now())
+    return calendar().is_open(moment or clock.now())
 
 
 def run_orchestrator(stop: threading.Event | None = None) -> None:
@@ -43,21 +47,36 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
     stop = stop or threading.Event()
     logs.start_logging("orchestrator", settings.current().log_dir)
     refuse_unarmed_live()
-    create_system_db.create_database()
+    _when_there_is_room(create_system_db.create_database, stop)
     with only_one("orchestrator", settings.current().system_db_path):
-        db_manager.initialize_database()
-        with _trader() as trader:
+        guard = StocksGuard()
+        _when_there_is_room(guard.open, stop)
+        with _trader(guard) as trader:
             trader.run(stop)
 
 
 def run_all_algorithms() -> None:
     """Ask every running card once, for the minute that is running, and carry out what they decide."""
-    with _trader() as trader:
+    guard = StocksGuard()
+    guard.open()
+    with _trader(guard) as trader:
         trader.run_minute(floor_minute(clock.now()))
 
 
+def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> None:
+    """Do ``work``, again and again while the disk is full: ending would only mean being restarted."""
+    while not stop.is_set():
+        try:
+            work()
+            return
+        except StorageFull as error:
+            log.error("Trading waits. %s", error)
+            systemd.notify("WATCHDOG=1")
+            clock.pause(RETRY_SECONDS, stop)
+
+
 @contextmanager
-def _trader() -> Iterator["_Trader"]:
+def _trader(guard: StocksGuard) -> Iterator["_Trader"]:
     """Start what trading needs, workers before any thread; stop it in reverse."""
     with ExitStack() as started:
         runner = started.enter_context(AlgorithmRunner())
@@ -66,10 +85,9 @@ def _trader() -> Iterator["_Trader"]:
         started.callback(execution.close)
         websocket_manager = WebSocketManager()
         started.callback(websocket_manager.stop)
-        calendar = nyse()
         audit, splits = Audit(wrapper), Splits(wrapper)
-        cycle = Cycle(execution, audit, splits, runner, websocket_manager, calendar)
-        yield _Trader(wrapper, cycle, websocket_manager, calendar)
+        cycle = Cycle(execution, audit, splits, runner, websocket_manager)
+        yield _Trader(wrapper, cycle, websocket_manager, guard)
 
 
 class _Trader:
@@ -80,35 +98,69 @@ class _Trader:
         wrapper: AlpacaWrapper,
         cycle: Cycle,
         websocket_manager: WebSocketManager,
-        calendar: MarketCalendar,
+        guard: StocksGuard,
     ) -> None:
+        self._guard = guard
+        self._broker_calendar = BrokerCalendar()
         self._wrapper = wrapper
         self._cycle = cycle
         self._websockets = websocket_manager
-        self._calendar = calendar
         self._last_minute: datetime | None = None
+        self._full_since: str | None = None  # since when nothing could be stored
 
     def run(self, stop: threading.Event) -> None:
-        if not self._reach_exchange(stop):
+        _when_there_is_room(lambda: self._reach_exchange(stop), stop)
+        if stop.is_set():
             return
-        self._note_downtime()
-        self._cycle.audit()
+        _when_there_is_room(self._take_up, stop)
         systemd.notify("READY=1")
         while not stop.is_set():
-            now = clock.now()
-            if self._calendar.is_open(now):
-                minute = floor_minute(now)
-                if minute != self._last_minute:
-                    self.run_minute(minute)
-                self._sleep_to_next_minute(stop)
-            else:
-                if self._last_minute is not None:
-                    self._note_skipped(now)
-                    self._last_minute = None
-                    self._cycle.audit()
-                    decision_journal.prune(now - DECISIONS_KEPT)
-                self._sleep_while_closed(stop)
+            try:
+                self._step(stop)
+                self._note_room()
+            except StorageFull as error:
+                self._note_full(error)
+                clock.pause(RETRY_SECONDS, stop)
+            except sqlite3.DatabaseError as error:
+                if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
+                    raise
         systemd.notify("STOPPING=1")
+
+    def _take_up(self) -> None:
+        self._note_downtime()
+        self._cycle.audit()
+
+    def _step(self, stop: threading.Event) -> None:
+        now = clock.now()
+        if calendar().is_open(now):
+            minute = floor_minute(now)
+            if minute != self._last_minute:
+                self.run_minute(minute)
+            self._sleep_to_next_minute(stop)
+        else:
+            if self._last_minute is not None:
+                self._note_skipped(now)
+                self._last_minute = None
+                self._cycle.audit()
+                decision_journal.prune(now - DECISIONS_KEPT)
+                self._follow_stocks(self._guard.examine)
+            self._sleep_while_closed(stop)
+
+    def _note_full(self, error: StorageFull) -> None:
+        """Say so once, in the log; the page looks at the disk itself."""
+        if self._full_since is None:
+            self._full_since = clock.stamp()
+            log.error("%s", error)
+            with contextlib.suppress(StorageFull):
+                heartbeats.record_event("disk", str(error))
+        systemd.notify("WATCHDOG=1")
+
+    def _note_room(self) -> None:
+        if self._full_since is not None:
+            message = f"The disk was full from {self._full_since} to {clock.stamp()}."
+            heartbeats.record_event("disk", message)
+            log.warning("%s", message)
+            self._full_since = None
 
     def run_minute(self, minute: datetime) -> None:
         late = (clock.elapsed() - clock.due(minute, clock.WAKE_UP)) * 1000
@@ -116,7 +168,13 @@ class _Trader:
         self._note_skipped(minute)
         self._last_minute = minute
         try:
-            self._cycle.run(minute)
+            self._follow_stocks(self._guard.follow)
+            self._broker_calendar.follow()
+            if not calendar().is_open(minute):
+                return
+            self._run_cycle(minute)
+        except StorageFull:
+            raise
         except Exception:
             # A cycle that failed is on record; the next one starts with reconciliation
             log.exception("The cycle of %s failed", clock.stamp(minute))
@@ -124,11 +182,28 @@ class _Trader:
             return
         self._beat(f"Cycle of {clock.stamp(minute)} done.")
 
-    def _reach_exchange(self, stop: threading.Event) -> bool:
+    def _run_cycle(self, minute: datetime) -> None:
+        """Run the minute's cycle, once more where it met a damaged stocks.db, which is replaced."""
+        try:
+            self._cycle.run(minute)
+        except sqlite3.DatabaseError as error:
+            if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
+                raise
+            self._cycle.run(minute)
+        if self._cycle.met_damage or self._websockets.streamer.met_damage:
+            self._follow_stocks(self._guard.examine)
+
+    def _follow_stocks(self, look: Callable[[], bool]) -> bool:
+        replaced = look()
+        if replaced:
+            self._cycle.forget_history()
+            self._broker_calendar.forget()
+        return replaced
+
+    def _reach_exchange(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
-                make_first_contact(self._wrapper)
-                return True
+                return make_first_contact(self._wrapper)
             except ExchangeUnavailable as error:
                 log.warning("The exchange cannot be reached, trading waits: %s", error)
                 message = f"Waiting for the exchange: {error}"
@@ -136,7 +211,6 @@ class _Trader:
                     {"orchestrator": ("degraded", message), "broker": ("down", message)}
                 )
                 clock.pause(RETRY_SECONDS, stop)
-        return False
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
         next_minute = floor_minute(clock.now()) + MINUTE
@@ -154,12 +228,15 @@ class _Trader:
         """Sleep until the earlier of 15 minutes and the next open, with signs of life between."""
         now = clock.now()
         until, delay = now + CLOSED_SLEEP, clock.NO_DELAY
-        next_open = self._calendar.next_open(now)
+        self._broker_calendar.follow()
+        next_open = calendar().next_open(now)
         if next_open is not None and next_open <= until:
             until, delay = next_open, clock.WAKE_UP
         minutes = (until - now).total_seconds() / 60
         log.info("Market is closed. Sleeping for %s minutes.", f"{minutes:.1f}".removesuffix(".0"))
         while not stop.is_set() and clock.due(until, delay) > clock.elapsed():
+            self._follow_stocks(self._guard.follow)
+            self._broker_calendar.follow()
             self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
             self._beat("The market is closed.")
             nap_ends = clock.elapsed() + clock.LONGEST_NAP_SECONDS
@@ -172,6 +249,7 @@ class _Trader:
             {
                 "orchestrator": ("ok", message),
                 "broker": ("degraded", trouble) if trouble else ("ok", ""),
+                "stocks": self._guard.health,
                 "stream": ("ok" if stream.healthy else "degraded", stream.message),
             }
         )
@@ -182,12 +260,12 @@ class _Trader:
         if self._last_minute is None:
             return
         numbers = range(
-            self._calendar.minute_number(self._last_minute) + 1, self._calendar.minute_number(until)
+            calendar().minute_number(self._last_minute) + 1, calendar().minute_number(until)
         )
         if numbers:
             log.warning("%d minutes were skipped before %s", len(numbers), clock.stamp(until))
             cards = system_db_manager.get_all_algorithms("running")
-            skipped = [self._calendar.minute_at(number) for number in numbers]
+            skipped = [calendar().minute_at(number) for number in numbers]
             journal_skipped(cards, skipped, "skipped: the cycle before took too long")
 
     def _note_downtime(self) -> None:
@@ -197,7 +275,7 @@ class _Trader:
         if before is None or not cards:
             return
         first, last = clock.parse(before) + MINUTE, clock.now() - MINUTE
-        missed = self._calendar.open_minutes(first, last) if first <= last else 0
+        missed = calendar().open_minutes(first, last) if first <= last else 0
         if missed:
             heartbeats.record_event(
                 "downtime",

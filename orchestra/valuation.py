@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from database import db_manager
+from database.calendar import calendar
 from orchestra.base import clock
-from orchestra.base.market_calendar import MINUTE, Session, nyse
+from orchestra.base.market_calendar import MINUTE, Session
 from orchestra.decision import STALE_AFTER
 from system_databse import system_db_manager
 from system_databse.card_calculations import CardSums, value_of
@@ -90,7 +91,7 @@ class CardValue:
 
 def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardValue]:
     """Value cards at the newest prices; each ticker is looked up once."""
-    session = nyse().latest_session(clock.now())
+    session = calendar().latest_session(clock.now())
     tickers = {ticker: _Ticker(ticker, session) for ticker in {card["ticker"] for card in cards}}
     today = _transactions_since(session)
     found = {}
@@ -112,7 +113,7 @@ def unknown_minutes(ticker: str, newest: Bar | None, now: datetime) -> int:
     if newest is None or last < newest["timestamp"]:
         return 0
     gaps = db_manager.check_data_exists(ticker, newest["timestamp"], last)
-    return sum(nyse().open_minutes(clock.parse(a), clock.parse(b)) for a, b in gaps)
+    return sum(calendar().open_minutes(clock.parse(a), clock.parse(b)) for a, b in gaps)
 
 
 def _price(card: Card, sums: CardSums, ticker: _Ticker) -> tuple[float, bool]:

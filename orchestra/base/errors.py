@@ -6,6 +6,7 @@ AutoTraderError
 ├── NotFound              refuse this call; there is no such thing
 ├── AlreadyRunning        stop; another process holds the place
 ├── ForeignContents       stop; the database belongs to another source or account
+├── StorageFull           free some space; the same call works again then
 ├── ExchangeUnavailable   try again in the next cycle
 ├── OrderRefused          note the broker's reason and go on
 ├── OrderUnsettled        ask the broker by client_order_id before anything else
@@ -36,6 +37,10 @@ class AlreadyRunning(AutoTraderError):
 
 class ForeignContents(AutoTraderError):
     """A database belongs to another data source or broker account: stop."""
+
+
+class StorageFull(AutoTraderError, OSError):
+    """The disk has no room for what was to be written: nothing was changed."""
 
 
 class ExchangeUnavailable(AutoTraderError):

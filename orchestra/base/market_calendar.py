@@ -44,6 +44,10 @@ class MarketCalendar:
         self._closes = [session.close for session in sessions]
         self._minutes_before = [0, *accumulate(session.minutes for session in sessions)]
 
+    @property
+    def open_minutes_in_all(self) -> int:
+        return self._minutes_before[-1]
+
     def corrected(self, corrections: Mapping[date, Session | None]) -> "MarketCalendar":
         """Return a calendar in which each given day is replaced, or closed where it maps to None."""
         days = {session.day: session for session in self.sessions}

@@ -1,13 +1,18 @@
 """The one file that opens SQLite, and the one idiom for a transaction."""
 
+import errno
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestra.base.errors import StorageFull
+
 BUSY_TIMEOUT_SECONDS = 10.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _local = threading.local()
 
@@ -28,8 +33,14 @@ def connect(
     if read_only:
         connection.execute("PRAGMA query_only = ON")
         return connection
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+    except sqlite3.Error as error:
+        connection.close()
+        if is_full(error):
+            raise _no_room(path) from error
+        raise
     return connection
 
 
@@ -68,14 +79,64 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block as one write transaction: all of it is kept, or nothing.
 
     BEGIN IMMEDIATE takes the write lock at once, so a block never fails half-way on a busy file.
+    Raises StorageFull where the disk has no room for it.
     """
-    connection.execute("BEGIN IMMEDIATE")
     try:
-        yield connection
-    except BaseException:
-        connection.rollback()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
+    except sqlite3.OperationalError as error:
+        if is_full(error):
+            raise _no_room(connection.execute("PRAGMA database_list").fetchone()[2]) from error
         raise
-    connection.commit()
+
+
+def is_damaged(error: BaseException) -> bool:
+    """Whether SQLite says that the file is no database, or not a whole one."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the disk had no room for what was to be written."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
+
+
+def is_sound(connection: sqlite3.Connection) -> bool:
+    """Read the whole file and say whether it hangs together."""
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError as error:
+        if is_damaged(error):
+            return False
+        raise
+
+
+def move_aside(path: Path, stamp: str) -> Path:
+    """Rename a damaged database, with what SQLite keeps beside it, to NAME.corrupt-STAMP.
+
+    Who has it open goes on with the old file until ``kept`` is asked again.
+    """
+    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    for beside in ("-wal", "-shm", ""):  # the file itself last: until then it stays one database
+        source = path.with_name(path.name + beside)
+        if source.exists():
+            source.rename(aside.with_name(aside.name + beside))
+    return aside
+
+
+def _no_room(path: Path | str) -> StorageFull:
+    free = shutil.disk_usage(Path(path).parent).free
+    return StorageFull(
+        f"The disk is full: {path} cannot be written ({free // 1024:,} kB are free). Nothing of it is"
+        " lost; free some space and it goes on."
+    )
 
 
 def _inode(path: Path | str) -> int:

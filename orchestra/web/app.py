@@ -9,7 +9,7 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from orchestra.base import logs, settings
-from orchestra.base.errors import BadInput, ExchangeUnavailable, NotFound
+from orchestra.base.errors import BadInput, ExchangeUnavailable, NotFound, StorageFull
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.web import broker_desk, cash, owner_routes, routes, security
 from orchestra.web.security import ApiError
@@ -92,6 +92,9 @@ def _answer_error(error: Exception) -> Any:
         status, code, sentence = 400, "bad_input", str(error)
     elif isinstance(error, ExchangeUnavailable):
         status, code, sentence = 503, "broker_unreachable", str(error)
+    elif isinstance(error, StorageFull):
+        status, code = 503, "disk_full"
+        sentence = "The disk is full: nothing was changed. Free some space and try again."
     elif isinstance(error, HTTPException):
         status = error.code or 500
         code = HTTP_CODES.get(status, "http_error")

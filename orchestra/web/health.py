@@ -3,7 +3,7 @@
 from typing import Any
 
 import orchestra
-from orchestra.base import settings
+from orchestra.base import disk, settings
 from system_databse import heartbeats, system_db_manager
 
 SILENT_AFTER_SECONDS = 120.0  # machine seconds; the orchestrator writes at least every 30
@@ -18,6 +18,9 @@ def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
             if part != "orchestrator":
                 parts[part] = {"status": beat.status, "message": beat.message, "age": beat.age}
     parts["data"] = _data(cards, market_open)
+    shortage = disk.shortage((settings.current().system_db_path, settings.current().stocks_db_path))
+    if shortage is not None:
+        parts["disk"] = {"status": shortage[0], "message": shortage[1], "age": 0.0}
     statuses = {part["status"] for part in parts.values()}
     overall = next((s for s in ("down", "degraded") if s in statuses), "ok")
     if settings.current().mode != "simulated" and system_db_manager.get_pin() == DEFAULT_PIN:

@@ -7,9 +7,9 @@ from typing import Any
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from database.calendar import calendar
 from orchestra import catalog
 from orchestra.base import clock, settings
-from orchestra.base.market_calendar import nyse
 from orchestra.parameters import chosen, declared
 from orchestra.web import broker_desk, cards, cash, health
 from orchestra.web.inputs import (
@@ -159,9 +159,9 @@ def get_health() -> ResponseReturnValue:
 
 def _market() -> dict[str, Any]:
     now, chosen = clock.now(), settings.current()
-    next_open, next_close = nyse().next_open(now), nyse().next_close(now)
+    next_open, next_close = calendar().next_open(now), calendar().next_close(now)
     return {
-        "market_open": nyse().is_open(now),
+        "market_open": calendar().is_open(now),
         "market": {
             "now": clock.stamp(now),
             "next_open": clock.stamp(next_open) if next_open else None,
@@ -174,4 +174,4 @@ def _market() -> dict[str, Any]:
 
 
 def _health(shown: list[dict[str, Any]]) -> dict[str, Any]:
-    return health.health(shown, nyse().is_open(clock.now()))
+    return health.health(shown, calendar().is_open(clock.now()))

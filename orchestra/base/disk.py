@@ -1,0 +1,24 @@
+"""How much room there is where the databases are."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+SCARCE_BYTES = 100_000_000  # a few days of everything the terminal writes
+NONE_LEFT_BYTES = 1_000_000
+
+
+def shortage(paths: Iterable[Path]) -> tuple[str, str] | None:
+    """Return status and sentence for the scarcest of the paths' disks; None where there is room."""
+    free, folder = min((_free(path.parent), str(path.parent)) for path in paths)
+    if free < NONE_LEFT_BYTES:
+        return "down", f"The disk is full: nothing can be stored in {folder}."
+    if free < SCARCE_BYTES:
+        return "degraded", f"The disk is nearly full: {free / 1e6:.0f} MB are left in {folder}."
+    return None
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

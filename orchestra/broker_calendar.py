@@ -1,0 +1,96 @@
+"""The broker's calendar: asked for every morning, and right where it differs from ours."""
+
+import logging
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from alpaca.trading.requests import GetCalendarRequest
+
+from database.calendar import calendar, correct
+from orchestra import exchange
+from orchestra.base import clock
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.market_calendar import NEW_YORK, Session, new_york, nyse
+from system_databse import heartbeats
+
+DAYS_AHEAD = 30
+MORNING = 8  # o'clock in New York: asked at the first look of a day, and at the first from here on
+RETRY_SECONDS = 300.0  # machine seconds after a broker that did not answer
+
+log = logging.getLogger("autotrader.orchestrator")
+Differences = dict[date, Session | None]
+
+
+class BrokerCalendar:
+    """Compares the next 30 days once a day before the open, as well as at start."""
+
+    def __init__(self) -> None:
+        self._compared: tuple[date, bool] | None = None
+        self._not_before = 0.0  # on clock.elapsed's scale
+
+    def follow(self) -> None:
+        """Compare if it is due, and correct ours; an unreachable broker is asked again later."""
+        local = clock.now().astimezone(NEW_YORK)
+        due = (local.date(), local.hour >= MORNING)
+        if due == self._compared or clock.elapsed() < self._not_before:
+            return
+        try:
+            found = broker_sessions(local.date(), local.date() + timedelta(days=DAYS_AHEAD))
+        except ExchangeUnavailable as error:
+            self._not_before = clock.elapsed() + RETRY_SECONDS
+            log.warning("The broker's calendar could not be read: %s", error)
+            return
+        self._compared = due
+        adopt(found, local.date())
+
+    def forget(self) -> None:
+        """Have it compared again at the next look: stocks.db is a new one."""
+        self._compared = None
+
+
+def adopt(found: Mapping[date, Session], first: date) -> None:
+    """Correct our calendar by the broker's sessions from ``first`` on, and say what changed."""
+    differences = _differences(found, first)
+    if not differences:
+        return
+    changes = [_told(day, session) for day, session in differences.items()]
+    correct(differences)
+    message = f"The broker's calendar differs from ours and wins: {'; '.join(changes)}."
+    log.warning("%s", message)
+    heartbeats.record_event("calendar", message)
+
+
+def broker_sessions(first: date, last: date) -> dict[date, Session]:
+    """The broker's sessions from ``first`` to ``last``. Raises ExchangeUnavailable, also without any."""
+    with exchange.answering():
+        request = GetCalendarRequest(start=first, end=last)
+        answer: Any = exchange.trading_client().get_calendar(request)
+        sessions = [
+            Session(day, new_york(day, each["open"]), new_york(day, each["close"]))
+            for each in answer
+            for day in [date.fromisoformat(each["date"])]
+        ]
+    if not sessions:
+        raise ExchangeUnavailable(f"The broker knows no session from {first} to {last}.")
+    return {session.day: session for session in sessions}
+
+
+def _differences(found: Mapping[date, Session], first: date) -> Differences:
+    """The days whose sessions differ, up to the end of our calendar's file."""
+    last = min(first + timedelta(days=DAYS_AHEAD), nyse().sessions[-1].day)
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return {day: found.get(day) for day in days if found.get(day) != calendar().session_on(day)}
+
+
+def _told(day: date, session: Session | None) -> str:
+    ours = calendar().session_on(day)
+    if session is None:
+        return f"{day} is closed"
+    hours = f"{_wall_time(session.open)} to {_wall_time(session.close)}"
+    before = "closed" if ours is None else f"{_wall_time(ours.open)} to {_wall_time(ours.close)}"
+    return f"{day} is open {hours} New York (ours: {before})"
+
+
+def _wall_time(moment: datetime) -> str:
+    return f"{moment.astimezone(NEW_YORK):%H:%M}"

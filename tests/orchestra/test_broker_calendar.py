@@ -1,0 +1,130 @@
+"""The broker's calendar is compared once a day before the open, and wins."""
+
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+import requests
+
+from database import db_manager
+from database.calendar import calendar
+from orchestra.base import sqlite
+from orchestra.base.market_calendar import new_york, nyse
+from orchestra.broker_calendar import BrokerCalendar
+from orchestra.simulator import Exchange
+from orchestra.trading_loop import is_market_open
+from orchestra.web.routes import _market
+from system_databse import create_system_db, system_db_manager
+from tests.exchange_fixture import change, free_port, running_exchange, set_clock
+
+NOTHING_BEFORE = "2024-06-03T13:00:00Z"  # 09:00 in New York on a Monday
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    with running_exchange(MARKET_CLOCK_START=NOTHING_BEFORE) as running:
+        create_system_db.create_database()
+        db_manager.initialize_database()
+        yield running
+
+
+def events() -> list[str]:
+    rows = system_db_manager.ledger().execute("SELECT message FROM events WHERE kind = 'calendar'")
+    return [row[0] for row in rows]
+
+
+def test_the_same_calendar_changes_nothing(exchange: Exchange) -> None:
+    BrokerCalendar().follow()
+    assert calendar() is nyse() and events() == []
+
+
+def test_an_early_close_and_a_closed_day_are_taken_over_by_everybody(exchange: Exchange) -> None:
+    exchange.faults.add({"name": "early_close", "day": "2024-06-04", "time": "13:00"})
+    exchange.faults.add({"name": "early_close", "day": "2024-06-05", "time": "09:30"})
+    BrokerCalendar().follow()
+    early = calendar().session_on(date(2024, 6, 4))
+    assert early is not None and early.close == new_york(date(2024, 6, 4), "13:00")
+    assert calendar().session_on(date(2024, 6, 5)) is None
+    assert nyse().session_on(date(2024, 6, 5)) is not None  # the file stays as it is
+    assert events() == [
+        "The broker's calendar differs from ours and wins: 2024-06-04 is open 09:30 to 13:00 New York"
+        " (ours: 09:30 to 16:00); 2024-06-05 is closed."
+    ]
+    set_clock("2024-06-04T16:59:00Z")
+    assert is_market_open()
+    set_clock("2024-06-04T17:00:00Z")
+    assert not is_market_open()
+    shown = _market()
+    assert shown["market_open"] is False
+    assert shown["market"]["next_open"] == "2024-06-06T13:30:00Z"
+    # Nobody asks for minutes in which the market was closed, and their bars are not kept
+    missing = db_manager.check_data_exists("NVDA", "2024-06-04T16:58:00Z", "2024-06-06T13:31:00Z")
+    assert missing == [("2024-06-04T16:58:00Z", "2024-06-06T13:31:00Z")]
+    assert db_manager.insert_minute_data("NVDA", "2024-06-04T17:00:00Z", 1, 1, 1, 1, 1) == 0
+    assert db_manager.insert_minute_data("NVDA", "2024-06-04T16:58:00Z", 1, 1, 1, 1, 1) == 1
+    assert db_manager.insert_minute_data("NVDA", "2024-06-04T16:59:00Z", 1, 1, 1, 1, 1) == 1
+    missing = db_manager.check_data_exists("NVDA", "2024-06-04T16:58:00Z", "2024-06-05T20:00:00Z")
+    assert missing == []
+
+
+def test_it_is_asked_at_start_and_once_every_morning(exchange: Exchange) -> None:
+    def asked(stamp: str) -> bool:
+        before = _requests(exchange)
+        set_clock(stamp)
+        watch.follow()
+        return _requests(exchange) > before
+
+    watch = BrokerCalendar()
+    assert asked("2024-06-03T13:20:00Z")
+    assert not asked("2024-06-03T13:29:00Z")
+    assert not asked("2024-06-03T20:15:00Z")
+    assert asked("2024-06-04T13:15:00Z")
+    assert not asked("2024-06-04T13:29:00Z")
+
+
+def _requests(exchange: Exchange) -> int:
+    """How many requests the account has spent, by what is left of the minute's limit."""
+    headers = {"APCA-API-KEY-ID": "any", "APCA-API-SECRET-KEY": "pair"}
+    answer = requests.get(f"{exchange.url}/v2/clock", headers=headers, timeout=5)
+    spent = 200 - int(answer.headers["X-RateLimit-Remaining"])
+    global _own
+    _own += 1
+    return spent - _own
+
+
+_own = 0
+
+
+def test_a_correction_is_taken_back_when_the_broker_takes_it_back(exchange: Exchange) -> None:
+    exchange.faults.add({"name": "early_close", "day": "2024-06-04", "time": "09:30"})
+    BrokerCalendar().follow()
+    exchange.faults.clear()
+    BrokerCalendar().follow()
+    assert calendar().session_on(date(2024, 6, 4)) == nyse().session_on(date(2024, 6, 4))
+    assert events()[1].endswith("2024-06-04 is open 09:30 to 16:00 New York (ours: closed).")
+
+
+def test_a_silent_broker_changes_nothing_and_is_asked_again_later(exchange: Exchange) -> None:
+    url = exchange.url
+    change(ALPACA_TRADING_URL=f"http://127.0.0.1:{free_port()}")
+    watch = BrokerCalendar()
+    watch.follow()
+    change(ALPACA_TRADING_URL=url)
+    exchange.faults.add({"name": "early_close", "day": "2024-06-04", "time": "09:30"})
+    watch.follow()  # not at once
+    assert calendar().session_on(date(2024, 6, 4)) is not None
+    watch._not_before = 0.0
+    watch.follow()
+    assert calendar().session_on(date(2024, 6, 4)) is None
+
+
+def test_another_process_sees_a_correction_soon(exchange: Exchange) -> None:
+    assert calendar().session_on(date(2024, 6, 4)) is not None
+    # Entered past this module's memory, as another process does
+    from database.corrections import record_corrections
+
+    record_corrections({date(2024, 6, 4): None})
+    sqlite.close_kept()
+    from tests.processes import until
+
+    until(lambda: calendar().session_on(date(2024, 6, 4)) is None, 15.0)

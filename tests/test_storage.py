@@ -1,0 +1,168 @@
+"""What happens to the real processes when stocks.db breaks under them, and when the disk is full."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from database import db_manager
+from orchestra.base import settings, sqlite
+from orchestra.base.settings import ROOT
+from system_databse import system_db_manager
+from tests.exchange_fixture import change, running_exchange
+from tests.processes import running_terminal
+
+MOUNT_SECONDS = 20
+DAYS = ("--start", "2024-05-01", "--end", "2024-05-31")
+SESSIONS, MINUTES = 22, 8_580  # of May 2024: 22 full sessions
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own of 4 MB; ``resize`` makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOUNT_SECONDS)
+    except FileNotFoundError:
+        pytest.skip("THE FULL DISK IS NOT TESTED: THERE IS NO mount HERE")
+    if done.returncode != 0:
+        pytest.skip(f"THE FULL DISK IS NOT TESTED: MOUNTING IS NOT ALLOWED HERE ({done.stderr})")
+    try:
+        yield folder
+    finally:
+        sqlite.close_kept()
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=MOUNT_SECONDS)
+
+
+def resize(folder: Path, megabytes: int) -> None:
+    command = ["mount", "-o", f"remount,size={megabytes}m", str(folder)]
+    subprocess.run(command, check=True, timeout=MOUNT_SECONDS)
+
+
+def fetch(*tickers: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestra", "fetch", *tickers, *DAYS, "--json"],
+        cwd=ROOT,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_fetch_ends_in_one_sentence_on_a_full_disk_and_its_rerun_completes(
+    small_disk: Path,
+) -> None:
+    with running_exchange(STOCKS_DB=small_disk / "stocks.db") as _:
+        status, _, said = fetch("NVDA")
+        assert status == 1  # the grid of minutes alone does not fit
+        assert said.startswith("Error: The disk is full:") and len(said.splitlines()) == 1
+        resize(small_disk, 128)
+        db_manager.initialize_database()
+        sqlite.close_kept()
+        left = os.statvfs(small_disk)
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"\0" * (left.f_bavail * left.f_bsize - 900_000))
+        status, _, said = fetch("NVDA", "AAPL", "MSFT")
+        assert status == 1 and "The disk is full:" in said and "Traceback" not in said
+        ballast.unlink()
+        status, shown, said = fetch("NVDA", "AAPL", "MSFT")
+        assert status == 0, said
+        for each in json.loads(shown)["tickers"]:
+            assert each["sessions"] == SESSIONS and each["missing_minutes"] == 0
+            assert each["bars"] + each["empty_minutes"] == MINUTES
+        assert sqlite.is_sound(sqlite.kept(settings.current().stocks_db_path))
+
+
+def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    stocks = small_disk / "stocks.db"
+    with running_terminal(tmp_path, ("exchange", "api"), STOCKS_DB=stocks) as terminal:
+        change(STOCKS_DB=stocks)
+        part = _unready(terminal)
+        terminal.wait_for(lambda: "Trading waits. The disk is full" in part.log, what="said so")
+        assert part.process.poll() is None
+        assert "Traceback" not in part.log
+        resize(small_disk, 128)
+        terminal.wait_for(lambda: "cycle started" in part.log or "closed" in part.log)
+        number = terminal.add_card("NVDA")["id"]
+        terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
+        _fill(small_disk)
+        terminal.wait_for(lambda: _disk_part(terminal) == "down", what="the banner's part")
+        terminal.wait_for(lambda: "disk is full" in part.log.split("cycle started")[-1])
+        _free(small_disk)
+        newest = _decided(terminal, number)
+        terminal.wait_for(lambda: _decided(terminal, number) > newest, what="a later decision")
+        assert _disk_part(terminal) == "degraded"  # 128 MB less the grid are few
+        assert part.process.poll() is None
+
+
+def _unready(terminal: Any) -> Any:
+    from tests.processes import Part
+
+    part = Part("orchestrator", terminal._folder)
+    terminal._parts["orchestrator"] = part
+    return part
+
+
+def _decided(terminal: Any, number: int) -> str:
+    items = terminal.get(f"/api/algorithms/{number}/decisions")["items"]
+    return str(items[0]["minute"]) if items else ""
+
+
+def _disk_part(terminal: Any) -> str:
+    return str(terminal.get("/api/health")["parts"].get("disk", {}).get("status"))
+
+
+def _fill(folder: Path) -> None:
+    """Leave no room, not even inside SQLite's files."""
+    with (folder / "ballast").open("wb") as file:
+        try:
+            while True:
+                file.write(b"\0" * 65_536)
+                file.flush()
+        except OSError:
+            return
+
+
+def _free(folder: Path) -> None:
+    (folder / "ballast").unlink()
+
+
+def test_a_stocks_db_that_breaks_while_running_is_replaced_and_filled_again(
+    tmp_path: Path,
+) -> None:
+    with running_terminal(tmp_path) as terminal:
+        number = terminal.add_card("NVDA")["id"]
+        terminal.wait_for(lambda: len(_decided(terminal, number)) > 0, what="a decision")
+        ledger = system_db_manager.get_config("ledger")
+        stocks = settings.current().stocks_db_path
+        for damaged in (stocks, Path(f"{stocks}-wal")):  # what is in use may be in either
+            with damaged.open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(4096)
+                file.write(b"\xa5" * (size - 4096))
+        found = terminal.wait_for(
+            lambda: [path.name for path in stocks.parent.glob("stocks.db.corrupt-*Z")],
+            what="moved aside",
+        )
+        before = _decided(terminal, number)
+        terminal.wait_for(lambda: _decided(terminal, number) > before, what="a decision after it")
+        held = ("NVDA", "2024-05-01T00:00:00Z", "2024-06-04T23:00:00Z")
+        terminal.wait_for(lambda: db_manager.count_bars(*held) >= 200, what="history again")
+        messages = system_db_manager.ledger().execute("SELECT message FROM events").fetchall()
+        assert [row[0] for row in messages if found[0] in row[0]]
+        assert "stocks" in terminal.get("/api/health")["parts"]
+        assert terminal.card(number)["status"] == "running"
+        assert system_db_manager.get_config("ledger") == ledger
+        assert not list(stocks.parent.glob("system.db.corrupt*"))
+        terminal.stop("orchestrator")
