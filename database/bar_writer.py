@@ -26,6 +26,7 @@ class BarWriter:
     def __init__(self) -> None:
         self.received = 0  # bars taken in, good or bad
         self.newest: str | None = None  # the newest minute stored
+        self.corrected = 0  # stored bars that an updated one has changed
         self.met_damage = False  # whether the file was damaged when last written to
         self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
         self._stored = threading.Condition()
@@ -80,6 +81,8 @@ class BarWriter:
         if not usable:
             return
         try:
+            for raw in batch:
+                self._note_correction(raw)
             db_manager.insert_minute_bars(usable)
         except (sqlite3.Error, OSError) as error:
             # Not lost: their minutes stay uncovered, so they are asked for over REST
@@ -94,6 +97,17 @@ class BarWriter:
             for stamp in sorted(self._arrivals)[:-KEPT_MINUTES]:
                 del self._arrivals[stamp]
             self._stored.notify_all()
+
+    def _note_correction(self, raw: dict[str, Any]) -> None:
+        """Leave a trace of an updated bar that differs from the one stored."""
+        pair = _pair(raw) if raw.get("T") == "u" else None
+        if pair is None:
+            return
+        ticker, bar = pair
+        stored = db_manager.get_historical_data(ticker, bar["timestamp"], bar["timestamp"])
+        if stored and stored[0] != bar:
+            self.corrected += 1
+            log.info("The exchange corrects %s: %s was %s", ticker, bar, stored[0])
 
 
 def _pair(raw: dict[str, Any]) -> tuple[str, Bar] | None:

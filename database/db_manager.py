@@ -8,7 +8,7 @@ bar that has not ended by the market clock. Wrong arguments raise BadInput and c
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from database import bars, checks, gaps, schema, smart_fetch
+from database import bars, checks, gaps, schema, smart_fetch, verdicts
 from database.bars import Bar
 from database.contents import claim_source, recorded_source
 from database.schema import initialize_database
@@ -99,6 +99,7 @@ def insert_minute_bars(bars_by_ticker: Iterable[tuple[str, Bar]]) -> int:
         stored = bars.store(connection, rows)
         for minute, tickers in sorted(tickers_of.items()):
             gaps.cover_minute(connection, tickers, minute)
+        verdicts.note_arrivals(connection)
     return stored
 
 

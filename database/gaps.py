@@ -112,6 +112,14 @@ def joined(ranges: Iterable[Range], slack: int) -> list[Range]:
     return found
 
 
+def known_from(connection: sqlite3.Connection, ticker: str, default: int) -> int:
+    """The oldest minute that was ever answered for, or ``default``."""
+    row = connection.execute(
+        "SELECT min(first) FROM coverage WHERE ticker = ?", (ticker,)
+    ).fetchone()
+    return default if row[0] is None else number_of(row[0])
+
+
 def known_since(connection: sqlite3.Connection, ticker: str, last: str) -> str | None:
     """The first minute of the unbroken answered range that holds the open minute ``last``."""
     row = connection.execute(

@@ -9,7 +9,7 @@ from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.requests import StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 
-from database import bars, checks, gaps, schema
+from database import bars, checks, gaps, schema, verdicts
 from database.bars import Bar, Row
 from database.calendar import calendar
 from database.contents import claim_source
@@ -19,6 +19,7 @@ from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import GRID_MINUTES
 
 SLOW_SECONDS = 1.0  # machine seconds; algorithms leave an exchange that fails so slowly alone
+GAP_SESSIONS = 10  # how far back a cycle closes gaps; older ones are closed when they are read
 CHUNK_SESSIONS = 20  # so many sessions of one ticker fit on one page of 10,000 bars
 
 log = logging.getLogger("autotrader.database")
@@ -71,6 +72,29 @@ class HistoricalFetcher:
         last = max(lacking[ticker][-1][1] for ticker in needing)
         return self.fetch_range(needing, (first, last))
 
+    def close_gaps(self, tickers: Iterable[str], last: datetime) -> int:
+        """Fetch what the tickers lack up to the minute ``last``, as far back as they were followed.
+
+        A ticker's gaps begin at the oldest minute that was answered for, at most ``GAP_SESSIONS`` back.
+        Tickers whose gaps begin within a session of each other share one request.
+        """
+        connection = schema.stocks()
+        newest = calendar().minute_number(last)
+        oldest = max(0, newest + 1 - GAP_SESSIONS * GRID_MINUTES)
+        begins: dict[str, int] = {}
+        for ticker in tickers:
+            since = max(oldest, min(newest, gaps.known_from(connection, ticker, newest)))
+            lacking = gaps.missing(connection, checks.ticker(ticker), (since, newest))
+            if lacking:
+                begins[ticker] = lacking[0][0]
+        stored = 0
+        while begins:
+            first = min(begins.values())
+            together = [each for each in begins if begins[each] < first + GRID_MINUTES]
+            stored += self.fetch_range(together, (first, newest))
+            begins = {each: begins[each] for each in begins if each not in together}
+        return stored
+
     def fetch_range(self, tickers: list[str], wanted: gaps.Range) -> int:
         """Ask for a range of ended minutes in one request and store the answer with its coverage."""
         self._await_budget()
@@ -83,6 +107,7 @@ class HistoricalFetcher:
             for ticker, rows in rows_of.items():
                 stored += bars.store(connection, rows)
                 _note_answer(ticker, wanted, rows)
+            verdicts.note_arrivals(connection)
         return stored
 
     def _await_budget(self) -> None:

@@ -7,19 +7,21 @@ happens elsewhere. A stream thread exists only while a ticker is subscribed, sin
 import asyncio
 import contextlib
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alpaca.data.live import StockDataStream
-
 from database import checks, db_manager
 from database.bar_writer import BarWriter
+from database.stream_watch import StreamWatch
 from orchestra import exchange
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
+from orchestra.exchange.stream import HeardStream
 
+WATCH_SECONDS = 0.5  # machine seconds between two looks at the stream
 CALL_SECONDS = 3.0  # machine seconds; alpaca-py's own calls wait for ever
 POLITE_SECONDS = 1.5  # for a close that the peer confirms
 END_SECONDS = 5.0  # for the stream's thread to end, politely or not
@@ -36,17 +38,23 @@ class StreamStatus:
     tickers: tuple[str, ...]
     last_bar_at: str | None
     restarts: int
+    trouble: str = ""  # why it is not connected, or brings nothing
+    mended: int = 0  # connections that were made anew because they brought nothing
+    corrected: int = 0  # stored bars that an updated bar has changed
 
     @property
     def healthy(self) -> bool:
-        return self.connected or not self.tickers
+        return (self.connected and not self.trouble) or not self.tickers
 
     @property
     def message(self) -> str:
         if not self.tickers:
             return "No card needs live bars."
         if not self.connected:
-            return f"Not connected; {len(self.tickers)} tickers wait for bars."
+            why = f": {self.trouble}" if self.trouble else ""
+            return f"Not connected{why}; {len(self.tickers)} tickers wait for bars."
+        if self.trouble:
+            return f"The stream brings nothing: {self.trouble}. Bars are asked for instead."
         return f"{len(self.tickers)} tickers, newest bar {self.last_bar_at or 'not yet'}."
 
 
@@ -55,7 +63,7 @@ class _Run:
 
     def __init__(self, keep: Callable[["_Run"], None]) -> None:
         self.ended = threading.Event()
-        self.stream: StockDataStream | None = None
+        self.stream: HeardStream | None = None
         self.thread = threading.Thread(target=keep, args=(self,), name="bar-stream", daemon=True)
 
     def end(self) -> bool:
@@ -69,7 +77,7 @@ class _Run:
             self.thread.join(0.2)
         return not self.thread.is_alive()
 
-    def _in_loop(self, work: Callable[[StockDataStream], Coroutine[Any, Any, None]]) -> None:
+    def _in_loop(self, work: Callable[[HeardStream], Coroutine[Any, Any, None]]) -> None:
         stream = self.stream
         loop = stream._loop if stream is not None else None
         if loop is not None:
@@ -77,12 +85,12 @@ class _Run:
                 loop.call_soon_threadsafe(lambda: loop.create_task(work(stream)))
 
 
-async def _close(stream: StockDataStream) -> None:
+async def _close(stream: HeardStream) -> None:
     await stream.stop_ws()
     await stream.close()
 
 
-async def _cancel_everything(stream: StockDataStream) -> None:
+async def _cancel_everything(stream: HeardStream) -> None:
     for task in asyncio.all_tasks():
         if task is not asyncio.current_task():
             task.cancel()
@@ -101,6 +109,8 @@ class RealtimeStreamer:
         self._run: _Run | None = None
         self._writer = BarWriter()
         self._restarts = 0
+        self._mended = 0
+        self._silence = ""  # why the last connection was made anew, until a bar comes
 
     def subscribe(self, ticker: str) -> None:
         """Have a ticker's bars stored from now on; the first ticker starts the stream."""
@@ -170,6 +180,9 @@ class RealtimeStreamer:
             tickers=tuple(sorted(self._tickers)),
             last_bar_at=self._writer.newest,
             restarts=self._restarts,
+            trouble=(stream.trouble if stream is not None else "") or self._silence,
+            mended=self._mended,
+            corrected=self._writer.corrected,
         )
 
     async def _on_bar(self, raw: Any) -> None:
@@ -178,10 +191,33 @@ class RealtimeStreamer:
     async def _on_updated_bar(self, raw: Any) -> None:
         self._writer.put(raw)
 
+    def _watch(self, run: _Run) -> None:
+        """Make a connection anew that brings nothing, for as long as ``run`` lasts."""
+        watch, heard = StreamWatch(), self._writer.received
+        while not run.ended.wait(WATCH_SECONDS):
+            stream = run.stream
+            if self._writer.received != heard:
+                heard, self._silence = self._writer.received, ""
+            connected = stream is not None and bool(stream._running)
+            confirmed = stream.confirmed if stream is not None else frozenset()
+            try:
+                found = watch.look(connected, heard, self._tickers, confirmed)
+            except (sqlite3.Error, OSError) as error:
+                log.warning("The stream cannot be watched: %s", error)
+                continue
+            if found:
+                log.warning("The stream is made anew: %s", found)
+                self._silence = found
+                self._mended += 1
+                run._in_loop(HeardStream.break_off)
+                watch.reconnected()
+        sqlite.close_kept()
+
     def _begin(self) -> None:
         self._writer.start()
-        self._run = _Run(self._keep_running)
-        self._run.thread.start()
+        self._run = run = _Run(self._keep_running)
+        run.thread.start()
+        threading.Thread(target=self._watch, args=(run,), name="bar-watch", daemon=True).start()
 
     def _end(self) -> None:
         run, self._run = self._run, None
@@ -211,15 +247,15 @@ class RealtimeStreamer:
             log.warning("The stream ended; it is started again in %.0f s", backoff)
             run.ended.wait(backoff)
 
-    def _enter(self, stream: StockDataStream, tickers: tuple[str, ...]) -> None:
+    def _enter(self, stream: HeardStream, tickers: tuple[str, ...]) -> None:
         stream.subscribe_bars(self._on_bar, *tickers)
         stream.subscribe_updated_bars(self._on_updated_bar, *tickers)
 
-    def _leave(self, stream: StockDataStream, ticker: str) -> None:
+    def _leave(self, stream: HeardStream, ticker: str) -> None:
         stream.unsubscribe_bars(ticker)
         stream.unsubscribe_updated_bars(ticker)
 
-    def _on_stream(self, work: Callable[[StockDataStream], None]) -> None:
+    def _on_stream(self, work: Callable[[HeardStream], None]) -> None:
         """Do something with the running stream, but not for long: a stuck one is replaced."""
         stream = self._run.stream if self._run is not None else None
         if stream is None:

@@ -11,7 +11,8 @@ from orchestra.base.errors import ForeignContents
 from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
 from orchestra.base.settings import Settings
 
-VERSION = "1"
+VERSION = "2"
+UPGRADED = frozenset({"1"})  # versions that lack only tables, which are added
 GRID_ROWS = len(nyse().sessions) * GRID_MINUTES
 VIEW_TICKERS = 399  # 5 columns each and the timestamp: SQLite ends at 2000
 PRICES = ("open", "high", "low", "close", "volume")
@@ -48,6 +49,11 @@ CREATE TABLE IF NOT EXISTS coverage (
 CREATE TABLE IF NOT EXISTS asked (
     ticker TEXT PRIMARY KEY, first TEXT NOT NULL, last TEXT NOT NULL, at TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS awaited (
+    ticker TEXT NOT NULL, minute TEXT NOT NULL, asked_at TEXT NOT NULL, arrived_at TEXT,
+    PRIMARY KEY (ticker, minute)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS awaited_still ON awaited (minute) WHERE arrived_at IS NULL;
 CREATE VIEW IF NOT EXISTS market_data AS SELECT timestamp FROM minutes;
 """
 
@@ -128,6 +134,8 @@ def _is_ready(connection: sqlite3.Connection) -> bool:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'contents'").fetchone():
         return False
     row = connection.execute("SELECT value FROM contents WHERE key = 'schema_version'").fetchone()
+    if row and row[0] in UPGRADED:
+        return False
     if row and row[0] != VERSION:
         raise ForeignContents(
             f"{settings.current().stocks_db_path} has schema version {row[0]}, this program knows"
@@ -144,9 +152,10 @@ def _create(connection: sqlite3.Connection) -> None:
     with sqlite.transaction(connection):
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
-        connection.executemany("INSERT OR IGNORE INTO sessions VALUES (?, ?, ?)", days)
+        if not connection.execute("SELECT 1 FROM sessions LIMIT 1").fetchone():
+            connection.executemany("INSERT INTO sessions VALUES (?, ?, ?)", days)
         connection.execute(
-            "INSERT OR IGNORE INTO contents VALUES ('schema_version', ?)", (VERSION,)
+            "INSERT OR REPLACE INTO contents VALUES ('schema_version', ?)", (VERSION,)
         )
 
 

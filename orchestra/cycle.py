@@ -1,10 +1,10 @@
 """One minute: settle what is open, complete the data, ask every card, send the orders."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from database import db_manager
+from database import db_manager, verdicts
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
@@ -22,7 +22,6 @@ from system_databse import card_calculations, card_states, decision_journal, sys
 from system_databse.decision_journal import JournalledDecision
 
 PREFETCHED_BARS = 200
-LOOKED_BACK = timedelta(minutes=10)
 AUDIT_MINUTES = 5
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -136,13 +135,14 @@ class Cycle:
         if bar_minute is None or not tickers:
             return
         until = clock.due(minute, clock.BAR_DUE)
-        missing = self._websockets.streamer.wait_for_bars(tickers, bar_minute, until)
-        if missing:
-            try:
-                first = bar_minute - LOOKED_BACK  # late bars of the minutes before come with it
-                HistoricalFetcher().fetch_many(missing, clock.stamp(first), clock.stamp(bar_minute))
-            except AutoTraderError as error:
-                log.warning("Bars of %s are missing: %s", clock.stamp(bar_minute), error)
+        self._websockets.streamer.wait_for_bars(tickers, bar_minute, until)
+        due = clock.stamp(bar_minute)
+        try:
+            HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
+        except AutoTraderError as error:
+            log.warning("Bars of %s are missing: %s", due, error)
+        still = [each for each in tickers if db_manager.check_data_exists(each, due, due)]
+        verdicts.note_awaited(still, due)
 
     def _exits(self, minute: datetime, unsettled: set[int]) -> list[Intent]:
         """Sell what cards hold that were stopped with 'sell'."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
+from database import verdicts
 from database.calendar import calendar
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.asking import journal_skipped
@@ -143,6 +144,7 @@ class _Trader:
                 self._last_minute = None
                 self._cycle.audit()
                 decision_journal.prune(now - DECISIONS_KEPT)
+                verdicts.prune(now - DECISIONS_KEPT)
                 self._follow_stocks(self._guard.examine)
             self._sleep_while_closed(stop)
 
@@ -244,13 +246,16 @@ class _Trader:
 
     def _beat(self, message: str) -> None:
         stream = self._websockets.streamer.status()
+        session = calendar().latest_session(clock.now())
+        late = verdicts.late_since(session.open) if session is not None else 0
+        heard = f"{stream.message} {late} bars came late today." if late else stream.message
         trouble = self._cycle.broker_trouble
         heartbeats.beat(
             {
                 "orchestrator": ("ok", message),
                 "broker": ("degraded", trouble) if trouble else ("ok", ""),
                 "stocks": self._guard.health,
-                "stream": ("ok" if stream.healthy else "degraded", stream.message),
+                "stream": ("ok" if stream.healthy else "degraded", heard),
             }
         )
         systemd.notify("WATCHDOG=1")

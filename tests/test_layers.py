@@ -99,7 +99,7 @@ def test_only_the_clock_reads_the_time_and_sleeps(path: Path) -> None:
         ("sqlite3.connect", "orchestra.base.sqlite"),
         ("TradingClient", "orchestra.exchange"),
         ("StockHistoricalDataClient", "orchestra.exchange"),
-        ("StockDataStream", "orchestra.exchange"),
+        ("HeardStream", "orchestra.exchange"),
     ],
 )
 def test_there_is_one_door_to_each_thing(call: str, door: str) -> None:

@@ -16,13 +16,13 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.enums import DataFeed
 from alpaca.data.historical import StockHistoricalDataClient
 from alpaca.data.historical.corporate_actions import CorporateActionsClient
-from alpaca.data.live import StockDataStream
 from alpaca.trading.client import TradingClient
 from requests.adapters import HTTPAdapter
 
 from orchestra.base import settings
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.exchange.budget import Budget
+from orchestra.exchange.stream import HeardStream
 
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 10.0
@@ -108,11 +108,11 @@ def corporate_actions_client() -> CorporateActionsClient:
     return _per_thread("actions", chosen.data_url, key, build, None)
 
 
-def bar_stream() -> StockDataStream:
+def bar_stream() -> HeardStream:
     """A new, unconnected stream of minute bars; handlers get dicts with a msgpack timestamp."""
     chosen = settings.current()
     key, secret = chosen.keys
-    return StockDataStream(
+    return HeardStream(
         key,
         secret,
         raw_data=True,

@@ -1,0 +1,174 @@
+"""A stream that is refused, mute, frozen or never confirmed is noticed, said, and mended."""
+
+import threading
+from collections.abc import Iterator
+
+import msgpack
+import pytest
+from websockets.sync.server import ServerConnection
+
+from database import db_manager, stream_watch
+from database.realtime_pull import RealtimeStreamer
+from database.stream_watch import StreamWatch
+from orchestra.base import clock
+from orchestra.exchange import stream as exchange_stream
+from orchestra.simulator import Exchange
+from tests.conftest import Configure
+from tests.database.conftest import bar
+from tests.database.test_realtime_pull import connected, next_bar, peer, say
+from tests.exchange_fixture import running_exchange, set_clock
+from tests.processes import until
+
+NOTICED_SECONDS = 40.0  # machine seconds a test waits for what must happen
+LAST_SESSION = [f"2024-06-03T{14 + n // 60}:{n % 60:02}:00Z" for n in range(360)]
+ALWAYS = frozenset({"SPY"})
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    with running_exchange(MARKET_CLOCK_SPEED=60) as running:
+        yield running
+
+
+@pytest.fixture
+def streamer() -> Iterator[RealtimeStreamer]:
+    made = RealtimeStreamer()
+    yield made
+    made.stop()
+
+
+def says(streamer: RealtimeStreamer, *words: str) -> None:
+    def said() -> bool:
+        status = streamer.status()
+        return not status.healthy and all(word in status.message for word in words)
+
+    until(said, NOTICED_SECONDS, lambda: streamer.status().message, " ".join(words))
+
+
+def test_a_mute_stream_is_noticed_and_mended(
+    exchange: Exchange, streamer: RealtimeStreamer
+) -> None:
+    db_manager.insert_historical_data("SPY", [bar(stamp) for stamp in LAST_SESSION])
+    streamer.subscribe("SPY")
+    next_bar(streamer, "SPY")
+    assert streamer.status().healthy
+    exchange.faults.add({"name": "mute"})
+    says(streamer, "no bar for", "minutes")
+    assert streamer.status().mended >= 1
+    exchange.faults.clear()
+    until(lambda: streamer.status().healthy, NOTICED_SECONDS)
+    next_bar(streamer, "SPY")
+
+
+def test_a_frozen_stream_is_left_and_made_anew(
+    exchange: Exchange, streamer: RealtimeStreamer
+) -> None:
+    db_manager.insert_historical_data("SPY", [bar(stamp) for stamp in LAST_SESSION])
+    streamer.subscribe("SPY")
+    next_bar(streamer, "SPY")
+    exchange.faults.add({"name": "freeze"})
+    until(lambda: not streamer.status().healthy, NOTICED_SECONDS)
+    exchange.faults.clear()
+    until(lambda: streamer.status().healthy, NOTICED_SECONDS)
+    next_bar(streamer, "SPY")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"), [("406", "connection limit exceeded"), ("auth_failed", "auth failed")]
+)
+def test_a_refusal_is_said_in_the_exchanges_words(
+    exchange: Exchange, streamer: RealtimeStreamer, fault: str, words: str
+) -> None:
+    exchange.faults.add({"name": fault})
+    streamer.subscribe("SPY")
+    says(streamer, "Not connected", words)
+    exchange.faults.clear()
+    connected(streamer)
+    next_bar(streamer, "SPY")
+    assert streamer.status().healthy
+
+
+def test_a_subscription_that_is_never_confirmed_is_noticed(
+    configure: Configure, streamer: RealtimeStreamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_watch, "CONFIRM_SECONDS", 0.3)
+    release, attempts = threading.Event(), []
+
+    def attend(connection: ServerConnection) -> None:
+        attempts.append(connection)
+        say(connection, T="success", msg="connected")
+        connection.recv()
+        say(connection, T="success", msg="authenticated")
+        connection.recv()
+        if len(attempts) > 1:
+            connection.send(msgpack.packb([{"T": "subscription", "bars": ["SPY"]}]))
+        release.wait(NOTICED_SECONDS)
+
+    with peer(configure, attend):
+        streamer.subscribe("SPY")
+        says(streamer, "subscription of SPY is not confirmed")
+        until(lambda: len(attempts) == 2, NOTICED_SECONDS)
+        release.set()
+        streamer.stop()
+
+
+def test_a_mute_handshake_ends(
+    configure: Configure, streamer: RealtimeStreamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_stream, "HANDSHAKE_SECONDS", 0.3)
+    release = threading.Event()
+
+    def attend(connection: ServerConnection) -> None:
+        release.wait(NOTICED_SECONDS)
+
+    with peer(configure, attend):
+        streamer.subscribe("SPY")
+        says(streamer, "Not connected", "does not answer the handshake")
+        release.set()
+        streamer.stop()
+
+
+def test_silence_is_judged_by_how_often_the_tickers_trade(exchange: Exchange) -> None:
+    set_clock("2024-06-04T14:30:00Z")
+    db_manager.insert_historical_data("SPY", [bar(stamp) for stamp in LAST_SESSION])
+    db_manager.insert_historical_data("PPLT", [bar(stamp) for stamp in LAST_SESSION[::4]])
+    watch = StreamWatch()
+    assert watch.believed({"SPY"}) == 4  # 360 of 390 minutes: 0.077 ** 4 < 1e-4
+    assert watch.believed({"PPLT"}) == 36  # 90 of 390
+    assert watch.believed({"SPY", "PPLT"}) == 4
+    assert watch.believed({"NEW"}) == 14  # nothing is known of it: every second minute
+    assert watch.believed(set()) == 60
+
+
+def test_only_open_minutes_are_silent(exchange: Exchange) -> None:
+    day_before = [stamp.replace("06-03", "06-04") for stamp in LAST_SESSION]
+    db_manager.insert_historical_data("SPY", [bar(stamp) for stamp in day_before])
+    watch = StreamWatch()
+
+    def at(stamp: str, heard: int = 1) -> str:
+        set_clock(stamp)
+        return watch.look(True, heard, ALWAYS, ALWAYS)
+
+    assert at("2024-06-04T19:58:30Z", 0) == ""
+    assert at("2024-06-04T20:00:10Z") == ""
+    assert at("2024-06-05T13:29:00Z") == ""  # a night
+    assert at("2024-06-05T13:35:30Z") == ""  # five minutes, one of which is still under way
+    assert at("2024-06-05T13:37:30Z") == "connected, but no bar for 6 minutes"
+    watch.reconnected()
+    assert at("2024-06-05T13:41:30Z") == ""
+    assert at("2024-06-05T13:49:00Z") == "connected, but no bar for 10 minutes"
+    assert at("2024-06-05T13:50:00Z", 2) == ""
+
+
+def test_an_updated_bar_leaves_a_trace(
+    exchange: Exchange, streamer: RealtimeStreamer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    exchange.faults.add({"name": "updated_bars", "seconds": 30})
+    streamer.subscribe("SPY")
+    connected(streamer)
+    minute = clock.stamp(next_bar(streamer, "SPY"))
+    until(lambda: streamer.status().corrected > 0, NOTICED_SECONDS)
+    assert any(
+        "The exchange corrects SPY" in text and minute[:13] in text for text in caplog.messages
+    )
