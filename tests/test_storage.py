@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from orchestra.base import settings, sqlite
 from orchestra.base.settings import ROOT
 from system_databse import system_db_manager
 from tests.exchange_fixture import change, running_exchange
-from tests.processes import running_terminal
+from tests.processes import running_terminal, until
 
 MOUNT_SECONDS = 20
 DAYS = ("--start", "2024-05-01", "--end", "2024-05-31")
@@ -166,3 +167,29 @@ def test_a_stocks_db_that_breaks_while_running_is_replaced_and_filled_again(
         assert system_db_manager.get_config("ledger") == ledger
         assert not list(stocks.parent.glob("system.db.corrupt*"))
         terminal.stop("orchestrator")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_fetch_that_is_ended_half_way_goes_on_where_it_was(number: int) -> None:
+    held = ("NVDA", "2023-06-01T00:00:00Z", "2024-05-31T23:59:00Z")
+    command = [sys.executable, "-m", "orchestra", "fetch", "NVDA", "--json"]
+    command += ["--start", "2023-06-01", "--end", "2024-05-31"]
+    with running_exchange() as exchange:
+        db_manager.initialize_database()
+        exchange.faults.add({"name": "delay", "seconds": 0.3, "path": "/v2/stocks"})
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until(lambda: db_manager.count_bars(*held) > 0, 60.0)
+        process.send_signal(number)
+        assert process.wait(60) != 0
+        exchange.faults.clear()
+        before = db_manager.count_bars(*held)
+        missing = db_manager.check_data_exists(*held)
+        assert before > 0 and missing != []
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        [found] = json.loads(done.stdout)["tickers"]
+        assert found["fetched"] == found["bars"] - before  # nothing was fetched twice
+        assert found["missing_minutes"] == 0
+        assert found["sessions"] == 252  # June 2023 to May 2024
