@@ -3,7 +3,7 @@
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
 from operator import itemgetter, lt
@@ -30,6 +30,7 @@ REPLACE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (ticker, timestamp) DO UPDATE SET open = excluded.open,
              high = excluded.high, low = excluded.low, close = excluded.close,
              volume = excluded.volume"""
+_minute = (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "")
 _figures = itemgetter("open", "high", "low", "close", "volume")
 
 
@@ -77,9 +78,21 @@ def count(connection: sqlite3.Connection, ticker: str, first: datetime, last: da
 
 def latest_price(connection: sqlite3.Connection, ticker: str) -> float | None:
     """The close, in dollars, of the newest bar that may be seen."""
-    until = clock.stamp(newest_visible())
+    until = _newest_stamp()
     row = connection.execute(PRICE, (ticker, until)).fetchone()
     return None if row is None else row[0]
+
+
+def _newest_stamp() -> str:
+    """The stamp of ``newest_visible()``, made once a minute."""
+    global _minute
+    now = clock.now()
+    begins, ends, stamp = _minute
+    if not begins <= now < ends:
+        begins = floor_minute(now)
+        stamp = clock.stamp(begins - MINUTE)
+        _minute = begins, begins + MINUTE, stamp
+    return stamp
 
 
 def rows_of(ticker: str, given: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +127,9 @@ def _disk_part(terminal: Any) -> str:
 
 def _fill(folder: Path) -> None:
     """Leave no room, not even inside SQLite's files."""
-    with (folder / "ballast").open("wb") as file:
-        try:
-            while True:
-                file.write(b"\0" * 65_536)
-                file.flush()
-        except OSError:
-            return
+    with (folder / "ballast").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 65_536):
+            pass
 
 
 def _free(folder: Path) -> None:

@@ -155,7 +155,7 @@ def test_the_command_fetches_what_is_missing() -> None:
         (["aapl"], "like NVDA or BRK.B"),
         (["AAPL", "--csv", "."], "Name tickers, or a folder"),
         (["AAPL", "--start", "2024-05-03", "--end", "2024-05-01"], "later than end"),
-        (["AAPL", "--start", "2024-05-01", "--end", "2024-05-03"], "gave no usable answer"),
+        (["AAPL", "--start", "2024-05-01", "--end", "2024-05-03"], "cannot be reached"),
     ],
 )
 def test_the_command_says_what_is_wrong(
