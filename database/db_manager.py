@@ -33,6 +33,7 @@ __all__ = [
     "insert_minute_bars",
     "insert_minute_data",
     "newest_bar",
+    "newest_bars",
     "recorded_source",
 ]
 
@@ -133,6 +134,12 @@ def newest_bar(ticker: str, before_timestamp: object = None) -> Bar | None:
     until = bars.newest_visible(before_timestamp)
     found = bars.newest(schema.stocks(), checks.ticker(ticker), 1, until)
     return found[0] if found else None
+
+
+def newest_bars(ticker: str, n: int) -> list[Bar]:
+    """Return the newest ``n`` stored bars that have ended, oldest first; nothing is fetched."""
+    until = bars.newest_visible()
+    return bars.newest(schema.stocks(), checks.ticker(ticker), checks.count(n), until)
 
 
 def check_data_exists(ticker: str, start: str, end: str) -> list[tuple[str, str]]:

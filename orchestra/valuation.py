@@ -1,5 +1,6 @@
 """What cards are worth now, and what they were worth before today's open."""
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from database import db_manager
 from database.calendar import calendar
 from orchestra.base import clock
-from orchestra.base.market_calendar import MINUTE, Session
+from orchestra.base.market_calendar import MINUTE, Session, floor_minute
 from orchestra.decision import STALE_AFTER
 from system_databse import system_db_manager
 from system_databse.card_calculations import CardSums, value_of
@@ -59,20 +60,16 @@ class CardValue:
 
     def spark(self) -> list[list[Any]]:
         """``[minute, value]`` every five minutes since the open, or since the card was added."""
-        points: list[list[Any]] = []
-        shares, invested = self._at_open.shares, self._at_open.invested
-        waiting = list(self.today)
-        for bar in self.ticker.bars[SPARK_STEP - 1 :: SPARK_STEP]:
-            ended = clock.stamp(clock.parse(bar["timestamp"]) + MINUTE)
-            while waiting and waiting[0]["timestamp"] < ended:
-                bought = waiting.pop(0)
-                shares += _signed(bought)
-                invested += _signed(bought) * bought["price"]
-            if ended >= self.card["created_at"]:
-                at_minute = CardSums(shares, invested)
-                value = value_of(at_minute, bar["close"], self.card["initial_capital"])
-                points.append([bar["timestamp"], value])
-        return points
+        bars = self.ticker.bars[SPARK_STEP - 1 :: SPARK_STEP]
+        return values_after(bars, self._at_open, self.today, self.card, self.card["created_at"])
+
+    def marks(self) -> list[list[str]]:
+        """``[minute, "buy" or "sell"]`` of today's transactions, one of a kind for each minute."""
+        made = {
+            (clock.stamp(floor_minute(clock.parse(row["timestamp"]))), row["type"]): None
+            for row in self.today
+        }
+        return [[minute, kind] for minute, kind in made]
 
     @property
     def _at_open(self) -> CardSums:
@@ -102,6 +99,28 @@ def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardV
             card, of_card, price, stale, ticker, session, today.get(card["id"], [])
         )
     return found
+
+
+def values_after(
+    bars: list[Bar], before: CardSums, transactions: list[dict[str, Any]], card: Card, since: str
+) -> list[list[Any]]:
+    """Return ``[minute, value]`` of a card at the end of each bar that ended at or after ``since``.
+
+    ``before`` is what the card held before these transactions, which are ordered oldest first.
+    """
+    points: list[list[Any]] = []
+    shares, invested = before.shares, before.invested
+    waiting = deque(transactions)
+    for bar in bars:
+        ended = clock.stamp(clock.parse(bar["timestamp"]) + MINUTE)
+        while waiting and waiting[0]["timestamp"] < ended:
+            done = waiting.popleft()
+            shares += _signed(done)
+            invested += _signed(done) * done["price"]
+        if ended >= since:
+            value = value_of(CardSums(shares, invested), bar["close"], card["initial_capital"])
+            points.append([bar["timestamp"], value])
+    return points
 
 
 def unknown_minutes(ticker: str, newest: Bar | None, now: datetime) -> int:

@@ -46,6 +46,13 @@ def try_pin(pin: str) -> PinTry:
         return PinTry(False, max(0, FREE_TRIES - failures), lock)
 
 
+def change_pin(pin: str) -> None:
+    """Store another PIN and forget the wrong tries of the old one."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute("UPDATE system_config SET value = ? WHERE key = 'pin'", (pin,))
+        connection.execute("UPDATE access SET failures = 0, locked_until = 0")
+
+
 def _lock_seconds(failures: int) -> float:
     if failures < FREE_TRIES:
         return 0.0

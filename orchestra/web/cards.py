@@ -3,7 +3,13 @@
 from typing import Any
 
 from orchestra.valuation import value_cards
-from system_databse import card_calculations, card_states, decision_journal, system_db_manager
+from system_databse import (
+    card_calculations,
+    card_parameters,
+    card_states,
+    decision_journal,
+    system_db_manager,
+)
 from system_databse.card_calculations import CardSums, with_calculations
 
 Card = dict[str, Any]
@@ -31,6 +37,7 @@ def card(algo_id: int) -> Card | None:
 
 def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
     states = card_states.all_states()
+    parameters = card_parameters.all_parameters()
     decisions = decision_journal.last_decisions([row["id"] for row in rows])
     completed = []
     for algo_id, worth in value_cards(rows, sums).items():
@@ -46,7 +53,9 @@ def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
                 "state": state.state if state else row["status"],
                 "state_reason": state.reason if state else "",
                 "last_decision": decisions.get(algo_id),
+                "parameters": parameters.get(algo_id, {}),
                 "spark": worth.spark(),
+                "marks": worth.marks(),
             }
         )
     return completed

@@ -1,5 +1,6 @@
-"""What the owner decides about cards that run: capital, stop all, resume, accept the broker's figure."""
+"""What the owner decides: a card's capital, stop all, resume, the broker's figure, the PIN."""
 
+import re
 from typing import Any
 
 from flask import Blueprint, jsonify
@@ -9,8 +10,10 @@ from orchestra import corrections
 from orchestra.base.tickers import is_ticker
 from orchestra.web import broker_desk, cards, cash
 from orchestra.web.inputs import capital_of, card_or_404
-from orchestra.web.security import ApiError, json_object, pin_required
-from system_databse import card_states, system_db_manager
+from orchestra.web.security import ApiError, forget_other_tokens, json_object, pin_required
+from system_databse import access, card_states, system_db_manager
+
+NEW_PIN_FORM = re.compile(r"[0-9]{4,12}")
 
 blueprint = Blueprint("owner", __name__, url_prefix="/api")
 
@@ -61,6 +64,18 @@ def accept(ticker: str) -> ResponseReturnValue:
     corrections.accept_broker_figure(ticker, positions.get(ticker, corrections.NOTHING))
     touched = [card for card in cards.cards("all") if card["ticker"] == ticker]
     return jsonify({"algorithms": touched})
+
+
+@blueprint.put("/pin")
+@pin_required
+def change_pin() -> ResponseReturnValue:
+    """Change the PIN; whoever was let in by the old one is let out, but for the caller."""
+    pin = json_object().get("pin")
+    if not isinstance(pin, str) or not NEW_PIN_FORM.fullmatch(pin):
+        raise ApiError(400, "bad_input", "Expected a PIN of 4 to 12 digits.")
+    access.change_pin(pin)
+    forget_other_tokens()
+    return jsonify({"changed": True})
 
 
 def _stop(card: dict[str, Any], liquidate: bool) -> bool:

@@ -73,15 +73,28 @@ def new_token() -> str:
     return token
 
 
+def forget_other_tokens() -> None:
+    """Make every token but this request's own invalid."""
+    own = _bearer()
+    with _lock:
+        for token in [token for token in _tokens if token != own]:
+            del _tokens[token]
+
+
+def _bearer() -> str:
+    """The request's token, empty without one."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if kind == "Bearer" else ""
+
+
 def pin_required(view: Callable[P, R]) -> Callable[P, R]:
     """Let a view run only with a valid token; each use prolongs it."""
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        kind, _, token = request.headers.get("Authorization", "").partition(" ")
-        now = clock.elapsed()
+        token, now = _bearer(), clock.elapsed()
         with _lock:
-            if kind != "Bearer" or _tokens.get(token, 0.0) <= now:
+            if _tokens.get(token, 0.0) <= now:
                 raise ApiError(401, "pin_required", "Enter the PIN first.")
             _tokens[token] = now + TOKEN_SECONDS
         return view(*args, **kwargs)
