@@ -2,17 +2,15 @@
 
 import { button, el, setAttribute, setText } from "./dom.js";
 import { capital, dollars } from "./format.js";
-import { DIGITS, LETTERS, keyFor, keypad } from "./keypad.js";
+import { LETTERS, keyFor, keypad } from "./keypad.js";
+import { MoneyPad } from "./money.js";
 
 const IDLE_MS = 120_000;
 const LONGEST_TICKER = 10;
-const LONGEST_CAPITAL = 9;
-const STEPS = [1000, 5000, 10000];
 
 export class AddDialog {
   idleMs = IDLE_MS;
-  #available = null;
-  #typed = { ticker: "", capital: "" };
+  #ticker = "";
   #algorithm = null;
   #busy = false;
   #close;
@@ -30,9 +28,8 @@ export class AddDialog {
     const [listed, money] = await Promise.allSettled([algorithms, cash]);
     if (listed.status === "fulfilled") this.#offer(listed.value.algorithms ?? []);
     else this.options.replaceChildren(el("p", { class: "warning" }, listed.reason.message));
-    this.#available = money.status === "fulfilled" ? money.value.available : null;
-    setText(this.cash, money.status === "fulfilled" ? `${dollars(this.#available)} available` : money.reason.message);
-    setAttribute(this.max, "disabled", this.#available >= 1 ? null : "");
+    if (money.status === "fulfilled") this.money.most = money.value.available;
+    setText(this.cash, money.status === "fulfilled" ? rules(money.value) : money.reason.message);
   }
 
   cancel() {
@@ -40,15 +37,14 @@ export class AddDialog {
   }
 
   key(name) {
-    if (name === "Enter") this.#submit();
-    const key = keyFor(name, this.#padField === "ticker" ? LETTERS : DIGITS);
+    if (name === "Enter") {
+      this.#submit();
+      return true;
+    }
+    if (!this.pad.contains(this.pads.ticker)) return this.money.key(name);
+    const key = keyFor(name, LETTERS);
     if (key) this.#type(key);
-    return Boolean(key) || name === "Enter";
-  }
-
-  /** The field that the drawn keys type into. */
-  get #padField() {
-    return this.pad.contains(this.pads.ticker) ? "ticker" : "capital";
+    return Boolean(key);
   }
 
   #build() {
@@ -63,7 +59,8 @@ export class AddDialog {
     this.error = el("p", { class: "warning", "data-message": "", role: "alert" });
     this.submit = button({ class: "primary", "data-action": "submit" }, "Add card", () => this.#submit());
     const cancel = button({ "data-action": "cancel" }, "Cancel", () => this.cancel());
-    this.pads = { ticker: this.#letters(), capital: this.#digits() };
+    this.money = new MoneyPad((text) => this.#showCapital(text));
+    this.pads = { ticker: this.#letters(), capital: this.money.node };
     this.pad = el("div", { class: "pad" });
     const form = el("div", { class: "form" }, ...Object.values(this.fields));
     const foot = el("footer", {}, this.error, cancel, this.submit);
@@ -86,15 +83,6 @@ export class AddDialog {
     return keys;
   }
 
-  #digits() {
-    const steps = STEPS.map((step) => button({ "data-step": step }, `+${step / 1000}k`, () => this.#raise(step)));
-    this.max = button({ "data-step": "max", disabled: "" }, "max", () => this.#raise(Infinity));
-    const all = { class: "key", "data-clear": "", "aria-label": "Delete all" };
-    const clear = button(all, "C", () => this.#set("capital", ""));
-    const keys = keypad(DIGITS, (key) => this.#type(key), clear);
-    return el("div", { class: "money" }, keys, el("div", { class: "steps" }, ...steps, this.max));
-  }
-
   #activate(name) {
     if (this.active === name) return;
     this.active = name;
@@ -106,25 +94,16 @@ export class AddDialog {
   }
 
   #type(key) {
-    const field = this.#padField;
-    this.#activate(field);
-    const typed = this.#typed[field];
-    const longest = field === "ticker" ? LONGEST_TICKER : LONGEST_CAPITAL;
-    this.#set(field, key === "back" ? typed.slice(0, -1) : (typed + key).slice(0, longest));
-  }
-
-  #set(field, text) {
-    this.#typed[field] = field === "capital" ? text.replace(/^0+/, "") : text;
-    const shown = this.#typed[field];
-    setText(this.values[field], field === "capital" && shown ? capital(Number(shown)) : shown);
+    this.#activate("ticker");
+    this.#ticker = key === "back" ? this.#ticker.slice(0, -1) : (this.#ticker + key).slice(0, LONGEST_TICKER);
+    setText(this.values.ticker, this.#ticker);
     setText(this.error, "");
   }
 
-  /** A quick step: add to the capital, at most up to what is available where that is known. */
-  #raise(step) {
-    const most = this.#available === null ? 10 ** LONGEST_CAPITAL - 1 : Math.max(0, Math.floor(this.#available));
+  #showCapital(text) {
     this.#activate("capital");
-    this.#set("capital", String(Math.min(Number(this.#typed.capital) + step, most)));
+    setText(this.values.capital, text ? capital(Number(text)) : "");
+    setText(this.error, "");
   }
 
   #offer(algorithms) {
@@ -153,14 +132,13 @@ export class AddDialog {
 
   /** What is still missing, as a sentence; empty when the card can be sent. */
   #missing() {
-    if (!this.#typed.ticker) return "Type a ticker";
+    if (!this.#ticker) return "Type a ticker";
     if (!this.#algorithm) return "Pick an algorithm";
-    return Number(this.#typed.capital) > 0 ? "" : "Give it some capital";
+    return this.money.amount > 0 ? "" : "Give it some capital";
   }
 
   #card() {
-    const { ticker, capital: typed } = this.#typed;
-    return { ticker, algorithm_type: this.#algorithm, initial_capital: Number(typed) };
+    return { ticker: this.#ticker, algorithm_type: this.#algorithm, initial_capital: this.money.amount };
   }
 
   async #submit() {
@@ -184,4 +162,11 @@ export class AddDialog {
     this.submit.disabled = busy;
     setText(this.submit, busy ? "Adding …" : "Add card");
   }
+}
+
+/** What may be given away, and by which way of counting; the other way's figure beside it. */
+function rules({ available, uncommitted, rule, cash, allocated }) {
+  const other = rule === "net" ? ["strict", cash - allocated] : ["net", uncommitted];
+  const beside = Number.isFinite(other[1]) && rule ? ` by rule ${rule} (${other[0]}: ${dollars(other[1])})` : "";
+  return `${dollars(available)} available${beside}`;
 }

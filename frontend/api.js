@@ -71,12 +71,27 @@ async function algorithms(signal) {
   throw new ApiError("The server answered without cards", { status: 200, code: "unexpected_answer" });
 }
 
+/** The part of an address after "?", without what is null or undefined; empty when nothing is left. */
+function asked(query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
 export const api = {
   algorithms,
-  transactions: (id) => request("GET", `algorithms/${id}/transactions`),
+  transactions: (id, query) => request("GET", `algorithms/${id}/transactions${asked(query)}`),
+  decisions: (id, query) => request("GET", `algorithms/${id}/decisions${asked(query)}`),
+  equity: (id) => request("GET", `algorithms/${id}/equity`),
+  bars: (ticker, limit) => request("GET", `bars/${encodeURIComponent(ticker)}${asked({ limit })}`),
   availableAlgorithms: () => request("GET", "available-algorithms"),
   cash: () => request("GET", "account/cash"),
   validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
   addCard: (card, token) => request("POST", "algorithms", { body: card, token }),
   stopCard: (id, liquidate, token) => request("DELETE", `algorithms/${id}?liquidate=${liquidate}`, { token }),
+  stopAll: (liquidate, token) => request("POST", "stop-all", { body: { liquidate }, token }),
+  resume: (id, token) => request("POST", `algorithms/${id}/resume`, { body: {}, token }),
+  accept: (ticker, token) => request("POST", `positions/${encodeURIComponent(ticker)}/accept`, { body: {}, token }),
+  changeCapital: (id, dollars, token) =>
+    request("PATCH", `algorithms/${id}`, { body: { initial_capital: dollars }, token }),
+  changePin: (pin, token) => request("PUT", "pin", { body: { pin }, token }),
 };

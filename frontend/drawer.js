@@ -1,18 +1,20 @@
-/** The sheet of one card: exact figures, last transactions, and the two ways to stop it. */
+/** The sheet of one card: exact figures, its history, and what the owner can do with it. */
 
 import { button, el, setAttribute, setText } from "./dom.js";
 import {
   capital, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
 import { decisionText, stateOf, stateText } from "./cards.js";
+import { holdButton } from "./hold.js";
 
 const IDLE_MS = 120_000;
-const TRANSACTIONS_SHOWN = 20;
+const HOW = "Hold the button for a second";
 
 /** [label, figure] pairs, exact where the card rounds. */
 function figures(card) {
   return [
-    ["value", `${dollars(card.current_value)} of ${capital(card.initial_capital)}`],
+    ["value", dollars(card.current_value)],
+    ["capital", capital(card.initial_capital)],
     ["today", signed(card.today_pnl)],
     ["shares", number(card.current_shares, 0)],
     ["price", dollars(card.current_price)],
@@ -24,7 +26,7 @@ function figures(card) {
   ];
 }
 
-/** What each button does, said before it is tapped; a button without a sentence is not shown. */
+/** What each button does, said before it is held; a button without a sentence is not shown. */
 function consequences(card, open) {
   const shares = plural(card.current_shares, "share");
   const when = open ? "now" : "when the market opens";
@@ -36,17 +38,20 @@ function consequences(card, open) {
     sell: held
       ? `No more trades. Sells the ${shares} at the market price ${when}.`
       : "No more trades. Sells whatever it still gets.",
+    money: "Changes what it may spend.",
   };
 }
 
 export class Drawer {
   idleMs = IDLE_MS;
   #busy = false;
+  #panes = null;
+  #gone = false;
 
-  /** `stop(card, liquidate)` does it or throws; `close()` ends the sheet. */
-  constructor(card, { stop, close }) {
+  /** `actions` has stop(card, liquidate), resume(card), accept(card), change(card); `close()` ends the sheet. */
+  constructor(card, { actions, close }) {
     this.id = card.id;
-    this.stop = stop;
+    this.actions = actions;
     this.close = close;
     this.#build();
   }
@@ -61,25 +66,49 @@ export class Drawer {
     this.pnl = el("p", { class: "pnl" });
     this.facts = el("dl", { class: "facts" });
     this.decision = el("p", { class: "decision" });
-    this.history = el("ol", { class: "history", "aria-label": "Transactions" }, el("li", {}, "…"));
     this.error = el("p", { class: "warning", "data-message": "", role: "alert" });
-    this.keep = this.#choice("stop", "Stop, keep shares", false);
-    this.sell = this.#choice("stop-sell", "Stop and sell", true);
     const close = button({ class: "close", "data-action": "cancel", "aria-label": "Close" }, "×", () => this.cancel());
     const head = el("header", {}, el("div", {}, this.title, this.subtitle), this.pnl, close);
-    this.reason = el("p", { class: "warning" });
-    const exact = el("div", { class: "exact" }, this.facts, this.reason, this.decision);
+    this.exact = el("div", { class: "exact", tabindex: 0 }, this.#trouble(), this.facts, this.decision);
+    this.history = el("div", { class: "panes" }, "…");
+    const columns = el("div", { class: "columns" }, this.exact, this.history);
     const label = { class: "layer drawer", "data-drawer": "", role: "dialog", "aria-label": "Card", tabindex: -1 };
-    const foot = el("footer", {}, this.keep.node, this.sell.node);
-    this.node = el("section", label, head, el("div", { class: "columns" }, exact, this.history), this.error, foot);
+    this.node = el("section", label, head, columns, this.error, this.#feet());
   }
 
-  #choice(action, label, liquidate) {
-    const says = el("small");
-    const name = el("strong", {}, label);
-    const node = button({ class: "choice", "data-action": action }, name, () => this.#stop(liquidate));
-    node.append(says);
-    return { node, says, name };
+  /** Why the card does not trade, and what the owner can do about it. */
+  #trouble() {
+    this.reason = el("p", { class: "warning" });
+    const act = (name, label) =>
+      button({ "data-action": name }, label, () => this.#do(() => this.actions[name](this.card)));
+    this.resume = act("resume", "Let it go on");
+    this.accept = act("accept", "Accept the broker's figure");
+    return el("div", { class: "trouble" }, this.reason, this.resume, this.accept);
+  }
+
+  #feet() {
+    this.money = this.#choice(button({ class: "choice", "data-action": "capital" }, "", () => this.actions.change(this.card)));
+    setText(this.money.name, "Capital");
+    this.keep = this.#choice(this.#stopButton("stop", false), "hold");
+    setText(this.keep.name, "Stop, keep shares");
+    this.sell = this.#choice(this.#stopButton("stop-sell", true), "hold");
+    return el("footer", {}, this.money.node, this.keep.node, this.sell.node);
+  }
+
+  #stopButton(action, liquidate) {
+    return holdButton({ class: "choice", "data-action": action }, {
+      onHeld: () => this.#do(async () => {
+        await this.actions.stop(this.card, liquidate);
+        this.close();
+      }),
+      onTap: () => setText(this.error, HOW),
+    });
+  }
+
+  #choice(node, how = "") {
+    const [name, says] = [el("strong"), el("small")];
+    node.append(el("span", { class: "name" }, name, el("em", {}, how)), says);
+    return { node, name, says };
   }
 
   update(card, open) {
@@ -90,8 +119,11 @@ export class Drawer {
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
     setText(this.decision, decisionText(card.last_decision));
     setText(this.reason, card.state_reason ?? "");
+    setAttribute(this.resume, "hidden", stateOf(card) === "paused" ? null : "");
+    setAttribute(this.accept, "hidden", stateOf(card) === "frozen" ? null : "");
     this.#writeFigures(figures(card));
     this.#writeConsequences(consequences(card, open));
+    this.#panes?.update(card);
   }
 
   #writeFigures(pairs) {
@@ -101,33 +133,39 @@ export class Drawer {
     pairs.forEach(([, figure], index) => setText(this.facts.children[index].lastChild, figure));
   }
 
-  #writeConsequences({ keep, sell }) {
-    this.keep.node.hidden = keep === undefined;
-    this.sell.node.hidden = sell === undefined;
-    setText(this.keep.says, keep ?? "");
-    setText(this.sell.says, sell ?? "");
-    setText(this.sell.name, keep === undefined ? "Sell the shares" : "Stop and sell");
+  #writeConsequences(says) {
+    for (const name of ["keep", "sell", "money"]) {
+      setAttribute(this[name].node, "hidden", says[name] === undefined ? "" : null);
+      setText(this[name].says, says[name] ?? "");
+    }
+    setText(this.sell.name, says.keep === undefined ? "Sell the shares" : "Stop and sell");
   }
 
-  /** Show the newest transactions; a server that has no such list gets a quiet line. */
-  async load(transactions) {
+  /** Bring in the history; `api` fetches it. The sheet does all else without it. */
+  async load(api) {
     try {
-      const { items = [] } = await transactions;
-      const rows = items.slice(0, TRANSACTIONS_SHOWN).map(row);
-      this.history.replaceChildren(...(rows.length ? rows : [el("li", {}, "no transactions yet")]));
-    } catch (error) {
-      const text = error.status === 404 ? "no list of transactions here" : error.message;
-      this.history.replaceChildren(el("li", {}, text));
+      const { Panes } = await import("./panes.js");
+      if (this.#gone) return;
+      this.#panes = new Panes(this.card, api);
+      this.history.replaceWith(this.#panes.node);
+    } catch {
+      setText(this.history, "history unavailable");
     }
   }
 
-  async #stop(liquidate) {
+  /** The sheet is gone for good. */
+  leave() {
+    this.#gone = true;
+    this.#panes?.remove();
+    this.#panes = null;
+  }
+
+  async #do(act) {
     if (this.#busy) return;
     this.#setBusy(true);
     setText(this.error, "");
     try {
-      await this.stop(this.card, liquidate);
-      this.close();
+      await act();
     } catch (error) {
       setText(this.error, error.message);
     } finally {
@@ -137,17 +175,6 @@ export class Drawer {
 
   #setBusy(busy) {
     this.#busy = busy;
-    this.keep.node.disabled = busy;
-    this.sell.node.disabled = busy;
+    for (const node of [this.keep.node, this.sell.node, this.resume, this.accept]) node.disabled = busy;
   }
-}
-
-function row({ type, shares, price, timestamp }) {
-  return el(
-    "li",
-    { "data-type": type },
-    el("span", {}, `${type === "buy" ? "▲" : "▼"} ${String(type).toUpperCase()} ${number(shares, 0)}`),
-    el("span", {}, `@ ${number(price)}`),
-    el("time", {}, localDayTime(instant(timestamp))),
-  );
 }

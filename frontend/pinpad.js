@@ -23,14 +23,25 @@ export class PinPad {
 
   /** Ask for the PIN; resolves with the server's grant, or null when cancelled. */
   ask(purpose, note = "") {
+    return this.#show(purpose, "Type the PIN, then OK", note, this.#validate);
+  }
+
+  /** Have a new PIN typed, twice; resolves with its digits, or null when cancelled. */
+  async choose() {
+    const form = "4 to 12 digits, then OK";
+    const first = await this.#show("New PIN", form, "", fits);
+    return first && this.#show("The new PIN again", form, "", (pin) => same(pin, first));
+  }
+
+  #show(purpose, how, note, validate) {
     return new Promise((resolve) => {
       const close = (grant) => {
         this.#layers.close(this.#open);
         this.#open.leave();
         resolve(grant);
       };
-      this.#open = new Pad(purpose, note, {
-        validate: this.#validate,
+      this.#open = new Pad([purpose, how, note], {
+        validate,
         lockedSeconds: () => (this.#lockedUntil - Date.now()) / 1000,
         lock: (seconds) => { this.#lockedUntil = Date.now() + seconds * 1000; },
         close,
@@ -46,7 +57,7 @@ class Pad {
   #busy = false;
   #timer = null;
 
-  constructor(purpose, note, door) {
+  constructor([purpose, how, note], door) {
     this.door = door;
     this.dots = el("p", { class: "dots", "data-dots": 0, role: "status" });
     this.message = el("p", { class: "warning", "data-message": "", role: "alert" }, note);
@@ -54,7 +65,7 @@ class Pad {
     this.keys = keypad(DIGITS, (key) => this.#type(key), this.ok);
     const cancel = button({ class: "wide", "data-action": "cancel" }, "Cancel", () => this.cancel());
     const label = { class: "layer pinpad", "data-pinpad": "", role: "dialog", "aria-label": "PIN", tabindex: -1 };
-    const title = [el("h2", {}, purpose), el("p", { class: "ask" }, "Type the PIN, then OK")];
+    const title = [el("h2", {}, purpose), el("p", { class: "ask" }, how)];
     const said = el("div", { class: "said" }, ...title, this.dots, this.message);
     this.node = el("section", label, el("div", { class: "side" }, said, cancel), this.keys);
     this.#draw();
@@ -131,6 +142,16 @@ class Pad {
 function dots(digits) {
   const more = digits - DOTS_SHOWN;
   return more > 0 ? `${"●".repeat(DOTS_SHOWN)} +${more}` : `${"●".repeat(digits)}○`;
+}
+
+function fits(pin) {
+  if (/^\d{4,12}$/.test(pin)) return pin;
+  throw new Error("A PIN has 4 to 12 digits");
+}
+
+function same(pin, first) {
+  if (pin === first) return pin;
+  throw new Error("That was another PIN than before");
 }
 
 function refusal(error) {

@@ -1,15 +1,14 @@
 /** The entry: builds the parts and wires them; each part does its own work. */
 
-import { AddDialog } from "./add.js";
 import { api } from "./api.js";
 import { Banner } from "./banner.js";
 import { Bar } from "./bar.js";
 import { Cards } from "./cards.js";
-import { Drawer } from "./drawer.js";
+import { Dialogs } from "./dialogs.js";
 import { Layers } from "./layers.js";
 import { PinPad } from "./pinpad.js";
 import { Poller } from "./polling.js";
-import { Cancelled, Session } from "./session.js";
+import { Session } from "./session.js";
 import { Store } from "./store.js";
 import { Strip } from "./strip.js";
 
@@ -21,13 +20,14 @@ const stripNode = find("[data-strip]");
 const store = new Store();
 const poller = new Poller(api.algorithms, store);
 const layers = new Layers(find("[data-layers]"), find("[data-page]"));
-const session = new Session(new PinPad(layers, api.validatePin));
+const pinPad = new PinPad(layers, api.validatePin);
+const session = new Session(pinPad);
 const bar = new Bar(find(".bar"));
 const banner = new Banner(find("[data-banner-slot]"));
 const cards = new Cards(stripNode);
 const strip = new Strip(stripNode, { prev: find("[data-action=prev]"), next: find("[data-action=next]") });
+const dialogs = new Dialogs({ store, poller, layers, session, pinPad, strip });
 
-let drawer = null;
 let build = null;
 
 /** Show everything the store knows. */
@@ -37,14 +37,8 @@ function render() {
   cards.dim(store.offline);
   if (store.answer) cards.update(store.cards);
   strip.refresh();
-  updateDrawer();
+  dialogs.update();
   reloadOnNewBuild();
-}
-
-function updateDrawer() {
-  const card = drawer && store.cards.find((each) => each.id === drawer.id);
-  if (card) drawer.update(card, store.answer.market_open);
-  else drawer?.cancel();
 }
 
 /** A new server may have a new page. It waits until nobody is in the middle of something. */
@@ -61,41 +55,6 @@ function tick() {
   banner.update(store);
   cards.dim(store.offline);
   setTimeout(tick, TICK_MS);
-}
-
-async function openAdd() {
-  await session.unlock("Add a card");
-  const dialog = new AddDialog({
-    send: (card) => session.run(`Add ${card.ticker}`, (token) => api.addCard(card, token)),
-    close: async (id) => {
-      layers.close(dialog);
-      if (id === null) return;
-      await poller.now();
-      strip.reveal(find(`[data-card="${CSS.escape(id)}"]`));
-    },
-  });
-  layers.open(dialog);
-  dialog.load(api.availableAlgorithms(), api.cash());
-}
-
-function openDrawer(card) {
-  const sheet = new Drawer(card, {
-    stop: stopCard,
-    close: () => {
-      layers.close(sheet);
-      if (drawer === sheet) drawer = null;
-    },
-  });
-  drawer = sheet;
-  sheet.update(card, store.answer.market_open);
-  layers.open(sheet);
-  sheet.load(api.transactions(card.id));
-}
-
-async function stopCard(card, liquidate) {
-  const purpose = `Stop ${card.ticker} ${card.algorithm_type}, ${liquidate ? "sell" : "keep"} its shares`;
-  await session.run(purpose, (token) => api.stopCard(card.id, liquidate, token));
-  poller.now();
 }
 
 /** The card an event happened on, if any. */
@@ -116,11 +75,12 @@ function onCardKey(event) {
   const card = ["Enter", " "].includes(event.key) && cardOf(event);
   if (!card) return;
   event.preventDefault();
-  openDrawer(card);
+  dialogs.card(card);
 }
 
-find("[data-action=add]").addEventListener("click", () => openAdd().catch(ignoreCancelled));
-stripNode.addEventListener("click", (event) => cardOf(event) && openDrawer(cardOf(event)));
+find("[data-action=add]").addEventListener("click", () => dialogs.add());
+find("[data-action=menu]").addEventListener("click", () => dialogs.menu());
+stripNode.addEventListener("click", (event) => cardOf(event) && dialogs.card(cardOf(event)));
 stripNode.addEventListener("keydown", onCardKey);
 document.addEventListener("keydown", onStripKey);
 document.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -129,7 +89,3 @@ store.addEventListener("change", render);
 store.addEventListener("schedule", () => bar.tick(store));
 poller.start();
 tick();
-
-function ignoreCancelled(error) {
-  if (!(error instanceof Cancelled)) throw error;
-}

@@ -29,6 +29,18 @@ class Wall:
     def tap(self, selector: str) -> None:
         self.find(selector).tap()
 
+    def hold(self, selector: str) -> None:
+        """Keep a finger on a button until the page takes it for meant."""
+        box = self.find(selector).bounding_box()
+        assert box is not None
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        fingers = self.page.context.new_cdp_session(self.page)
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+        self.find("[data-holding]").wait_for()
+        self.find("[data-holding]").wait_for(state="detached")
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        fingers.detach()
+
     def type(self, dialog: str, text: str) -> None:
         for letter in text:
             self.tap(f'[{dialog}] [data-key="{letter}"]')

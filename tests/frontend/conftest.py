@@ -21,6 +21,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from orchestra.web.market_routes import chart_library_path
 from tests.frontend.wire import FakeApi
 
 FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
@@ -58,6 +59,11 @@ class StaticFiles(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Content-Security-Policy", CONTENT_POLICY)
         super().end_headers()
+
+    def translate_path(self, path: str) -> str:
+        if path == "/lightweight-charts.js":
+            return str(chart_library_path())
+        return super().translate_path(path)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -100,6 +106,16 @@ class Wall:
 
     def act(self, action: str) -> None:
         self.find(f"[data-action={action}]").click()
+
+    def hold(self, action: str) -> None:
+        """Keep the mouse on a button until the page takes it for meant."""
+        box = self.find(f"[data-action={action}]").bounding_box()
+        assert box is not None
+        self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        self.page.mouse.down()
+        self.find("[data-holding]").wait_for()
+        self.find("[data-holding]").wait_for(state="detached")
+        self.page.mouse.up()
 
     def press(self, keys: str) -> None:
         for key in keys:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import ViewportSize
 
 from tests.frontend.conftest import CONTENT_POLICY, FRONTEND, OpenWall, Wall
-from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, card, error, spark
+from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, bars, card, decision, error, spark
 
 SIZES = [(800, 480), (800, 450), (1280, 720), (1920, 1080), (390, 844)]
 WHOLE_CARDS = {800: 2, 1280: 4, 1920: 4, 390: 1}
@@ -32,7 +32,7 @@ MEASURE = """(root) => {
         const box = node.getBoundingClientRect();
         if (box.width < 47.9 || box.height < 47.9) faults.push("too small: " + name(node));
     }
-    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .pad, .money, .keys, footer, header, .side")) {
+    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .pad, .money, .keys, footer, header, .side, .panes, .tabs, .choices, .trouble, .choice, .choice .name")) {
         if (!shown(parent) || getComputedStyle(parent).display === "contents") continue;
         const children = [...parent.children].filter(shown);
         const frame = parent.getBoundingClientRect();
@@ -126,16 +126,76 @@ def with_refusal(wall: Wall) -> None:
     wall.find("text=more than is available").wait_for()
 
 
-def with_sheet(wall: Wall) -> None:
+def with_chart(wall: Wall) -> None:
+    wall.api.bars = bars(200)
     wall.card(1).click()
+    wall.find("[data-chart] canvas").first.wait_for()
+
+
+def with_trades(wall: Wall) -> None:
+    with_chart(wall)
+    wall.find("[data-tab=transactions]").click()
     wall.find("[data-drawer] li[data-type]").first.wait_for()
+
+
+def with_decisions(wall: Wall) -> None:
+    wall.api.decisions = [decision(n, "buy", 1210, "crossed above " * 9) for n in range(50, 0, -1)]
+    with_chart(wall)
+    wall.find("[data-tab=decisions]").click()
+    wall.find("[data-drawer] li[data-type]").first.wait_for()
+
+
+def with_trouble(wall: Wall) -> None:
+    reason = "ZeroDivisionError: division by zero in line 31 of momentum_breakout_with_volume.py"
+    wall.api.cards[3]["state_reason"] = reason
+    wall.poll()
+    wall.card(4).click()
+    wall.find("[data-action=accept]").wait_for()
+    wall.find("[data-tab]").first.wait_for()
+
+
+def with_capital(wall: Wall) -> None:
+    wall.card(1).click()
+    wall.act("capital")
+    wall.find("[data-capital] >> text=available").wait_for()
+    wall.press("99999")
+
+
+def with_menu(wall: Wall) -> None:
+    wall.act("menu")
+    wall.find("[data-menu]").wait_for()
+
+
+def with_about(wall: Wall) -> None:
+    with_menu(wall)
+    wall.act("about")
+
+
+def with_stop_all(wall: Wall) -> None:
+    with_menu(wall)
+    wall.act("stop-all")
+    wall.act("stop-sell")
+    wall.find("text=Hold the button").wait_for()
 
 
 def with_cards(wall: Wall) -> None:
     """The page as it opens."""
 
 
-STATES = [with_cards, with_pin_pad, with_letters, with_refusal, with_sheet]
+STATES = [
+    with_cards,
+    with_pin_pad,
+    with_letters,
+    with_refusal,
+    with_chart,
+    with_trades,
+    with_decisions,
+    with_trouble,
+    with_capital,
+    with_menu,
+    with_about,
+    with_stop_all,
+]
 
 
 def resize(wall: Wall, width: int, height: int) -> None:

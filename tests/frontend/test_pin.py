@@ -135,7 +135,7 @@ def test_token_the_server_refuses_is_asked_for_again(wall: Wall) -> None:
 
     wall.api.replies["DELETE algorithms/1?liquidate=false"] = restarted
     wall.card(1).click()
-    wall.act("stop")
+    wall.hold("stop")
     wall.enter_pin()
     wall.find("text=The PIN is needed once more").wait_for()
     wall.enter_pin()

@@ -1,6 +1,7 @@
 """The server as the page meets it: answers on the wire, and a note of what was asked."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +27,41 @@ CLOSED_MARKET: Json = {
 
 def spark(values: list[float]) -> list[list[Any]]:
     """A line of one value a minute since the open of 2024-01-02."""
-    return [
-        [f"2024-01-02T{14 + (30 + minute) // 60:02}:{(30 + minute) % 60:02}:00Z", value]
-        for minute, value in enumerate(values)
-    ]
+    return [[minute(number), value] for number, value in enumerate(values)]
+
+
+def minute(number: int, day: str = "2024-01-02") -> str:
+    """The stamp of a session's minute, counted from the open at 09:30 New York."""
+    return f"{day}T{14 + (30 + number) // 60:02}:{(30 + number) % 60:02}:00Z"
+
+
+def bars(count: int, day: str = "2024-01-02", first: float = 100.0) -> list[Json]:
+    """The first bars of a session, up and down in a wave."""
+    found = []
+    for number in range(count):
+        opening = first + math.sin(number / 25) * 3
+        close = first + math.sin((number + 1) / 25) * 3 + (number % 5 - 2) * 0.08
+        high, low = max(opening, close) + 0.2, min(opening, close) - 0.2
+        figures = {"open": opening, "high": high, "low": low, "close": close, "volume": 100}
+        found.append({"timestamp": minute(number, day), **figures})
+    return found
+
+
+def transaction(number: int, kind: str, at: int, shares: int = 57) -> Json:
+    stamp = minute(at).replace(":00Z", ":02Z")
+    return {"id": number, "type": kind, "shares": shares, "price": 100.5, "timestamp": stamp}
+
+
+def decision(at: int, action: str = "hold", shares: int = 0, reason: str = "no cross") -> Json:
+    return {
+        "minute": minute(at),
+        "bar": minute(at - 1),
+        "action": action,
+        "shares": shares,
+        "reason": reason,
+        "verdict": "bar",
+        "milliseconds": 3.5,
+    }
 
 
 def card(number: int, pnl: float = 0.0, **changes: Any) -> Json:
@@ -115,6 +147,10 @@ class FakeApi:
         self.offline = False
         self.silent = False
         self.pin = "2020"
+        self.bars: list[Json] = []
+        self.equity: list[list[Any]] = []
+        self.transactions: list[Json] = []
+        self.decisions: list[Json] = []
         self.calls: list[Call] = []
         self.replies: dict[str, Reply] = {}
 
@@ -141,7 +177,9 @@ class FakeApi:
         return len(self.asked("GET", "algorithms"))
 
     def _answer(self, call: Call) -> Answer:
+        plain = call.path.partition("?")[0]
         reply = self.replies.get(f"{call.method} {call.path}")
+        reply = reply or self.replies.get(f"{call.method} {plain}")
         if reply is not None:
             return reply if isinstance(reply, Answer) else reply(call)
         usual: dict[str, Callable[[], Answer]] = {
@@ -150,8 +188,14 @@ class FakeApi:
             "GET account/cash": lambda: Answer(CASH),
             "POST validate-pin": lambda: self._check_pin(call),
             "POST algorithms": lambda: self._add(call),
+            "GET bars": lambda: Answer({"items": self.bars}),
+            "GET equity": lambda: Answer({"items": self.equity}),
+            "GET transactions": lambda: Answer({"items": self.transactions, "next": None}),
+            "GET decisions": lambda: Answer({"items": self.decisions, "next": None}),
         }
-        known = usual.get(f"{call.method} {call.path}")
+        # Of bars/NVDA and algorithms/1/equity, the name of what is asked for
+        name = plain.split("/")[0] if plain.startswith("bars/") else plain.split("/")[-1]
+        known = usual.get(f"{call.method} {plain}") or usual.get(f"{call.method} {name}")
         if known:
             return known()
         if call.method == "DELETE":

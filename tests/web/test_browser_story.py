@@ -39,7 +39,7 @@ def test_a_card_is_added_seen_opened_and_stopped(tmp_path: Path) -> None:
             expect(card).to_have_attribute("data-outcome", "even")
             assert [each["initial_capital"] for each in terminal.cards()] == [5000.0]
             card.tap()
-            wall.tap("[data-drawer] [data-action=stop]")  # the PIN was entered a moment ago
+            wall.hold("[data-drawer] [data-action=stop]")  # the PIN was entered a moment ago
             expect(card).to_have_count(0, timeout=PATIENCE_MS)
             expect(wall.find("[data-drawer]")).to_have_count(0)
             stopped = terminal.cards("all")
@@ -75,7 +75,7 @@ def test_a_card_buys_and_is_stopped_with_its_share_sold(tmp_path: Path) -> None:
             expect(card).to_contain_text(re.compile(r"1 sh\b"), timeout=PATIENCE_MS)
             assert [p["qty"] for p in terminal.exchange("GET", "/v2/positions")] == ["1"]
             card.tap()
-            wall.tap("[data-drawer] [data-action=stop-sell]")
+            wall.hold("[data-drawer] [data-action=stop-sell]")
             expect(card).to_have_count(0, timeout=PATIENCE_MS)
             assert terminal.exchange("GET", "/v2/positions") == []
             assert terminal.card(1)["current_shares"] == 0

@@ -1,0 +1,162 @@
+"""The menu: stopping everything, another PIN, and what this is."""
+
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.frontend.conftest import OpenWall, Wall
+from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, card, error
+
+
+def open_menu(wall: Wall, action: str) -> None:
+    wall.act("menu")
+    wall.find("[data-menu]").wait_for()
+    wall.act(action)
+
+
+def three_cards() -> FakeApi:
+    api = FakeApi()
+    api.cards = [card(1), card(2, current_shares=10), card(3, current_shares=0)]
+    api.replies["POST stop-all"] = Answer({"algorithms": [{"id": 1}, {"id": 2}, {"id": 3}]})
+    return api
+
+
+def test_stop_all_sells_and_shows_how_it_goes(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    sheet = wall.find("[data-stop-all]")
+    expect(sheet).to_contain_text("3 cards trading, 135 shares held.")
+    expect(sheet).to_contain_text("Sells 135 shares at the market price now.")
+    stopping: dict[str, Any] = {"status": "stopped", "state": "stopping"}
+    wall.hold("stop-sell")
+    wall.api.cards = [card(1, **stopping), card(2, current_shares=10, **stopping)]
+    wall.enter_pin()
+    expect(sheet).to_contain_text("2 cards and 135 shares to go.")
+    assert [call.body for call in wall.api.asked("POST", "stop-all")] == [{"liquidate": True}]
+    wall.api.cards = [card(2, current_shares=4, **stopping)]
+    expect(sheet).to_contain_text("1 card and 4 shares to go.")
+    expect(wall.find("[data-progress]")).to_have_attribute("value", "2")
+    wall.api.cards = []
+    expect(sheet).to_contain_text("Flat: nothing trades and nothing is held.")
+    expect(wall.find("[data-progress]")).to_have_attribute("value", "3")
+    wall.act("cancel")
+    expect(wall.find(".hint")).to_be_visible()
+
+
+def test_stop_all_keeps_the_shares(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    wall.hold("stop")
+    wall.api.cards = [card(1, status="stopped", state="stopped")]
+    wall.enter_pin()
+    expect(wall.find("[data-stop-all]")).to_contain_text("Nothing trades. 125 shares kept.")
+    assert [call.body for call in wall.api.asked("POST", "stop-all")] == [{"liquidate": False}]
+
+
+def test_stop_all_after_the_close_waits_for_the_open(open_wall: OpenWall) -> None:
+    api = three_cards()
+    api.market_open, api.market = False, CLOSED_MARKET
+    wall = open_wall(api)
+    open_menu(wall, "stop-all")
+    wall.hold("stop-sell")
+    wall.api.cards = [card(1, status="stopped", state="stopping")]
+    wall.enter_pin()
+    expect(wall.find("[data-stop-all]")).to_contain_text("sold when the market opens.")
+
+
+def test_a_tap_or_a_refusal_stops_nothing(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    wall.act("stop-sell")
+    expect(wall.find("[data-message]")).to_have_text("Hold the button for a second")
+    wall.api.replies["POST stop-all"] = error(500, "internal_error", "Oh dear")
+    wall.hold("stop-sell")
+    wall.enter_pin()
+    wall.find("text=Oh dear").wait_for()
+    wall.hold("stop-sell")
+    expect(wall.find("[data-stop-all]")).to_be_visible()
+
+
+def test_without_cards_there_is_nothing_to_stop(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.cards = []
+    wall = open_wall(api)
+    open_menu(wall, "stop-all")
+    expect(wall.find("[data-stop-all]")).to_contain_text("There is no card to stop.")
+    assert not wall.find("[data-action=stop]").is_visible()
+    assert not wall.find("[data-action=stop-sell]").is_visible()
+
+
+def type_pin(wall: Wall, pin: str, title: str) -> None:
+    expect(wall.find("[data-pinpad] h2")).to_have_text(title)
+    wall.press(pin)
+    wall.act("submit")
+
+
+def test_the_pin_is_changed(wall: Wall) -> None:
+    wall.api.replies["PUT pin"] = Answer({"changed": True})
+    open_menu(wall, "pin")
+    type_pin(wall, "2020", "Change the PIN")
+    type_pin(wall, "123", "New PIN")
+    expect(wall.find("[data-pinpad] [data-message]")).to_have_text("A PIN has 4 to 12 digits")
+    type_pin(wall, "48151", "New PIN")
+    type_pin(wall, "48152", "The new PIN again")
+    expect(wall.find("[data-pinpad] [data-message]")).to_contain_text("another PIN than before")
+    type_pin(wall, "48151", "The new PIN again")
+    expect(wall.find("[data-note]")).to_contain_text("The new PIN is in force.")
+    sent = wall.api.asked("PUT", "pin")
+    assert [(call.body, call.headers["authorization"]) for call in sent] == [
+        ({"pin": "48151"}, "Bearer secret-token")
+    ]
+    wall.act("submit")
+    assert wall.find("[data-note]").count() == 0
+
+
+def test_a_pin_not_typed_again_changes_nothing(wall: Wall) -> None:
+    open_menu(wall, "pin")
+    type_pin(wall, "2020", "Change the PIN")
+    type_pin(wall, "4815", "New PIN")
+    expect(wall.find("[data-pinpad] h2")).to_have_text("The new PIN again")
+    wall.act("cancel")
+    assert wall.find("[data-pinpad], [data-note]").count() == 0
+    assert wall.api.asked("PUT", "pin") == []
+
+
+def test_a_refused_pin_says_why(wall: Wall) -> None:
+    wall.api.replies["PUT pin"] = error(400, "bad_input", "Expected a PIN of 4 to 12 digits.")
+    open_menu(wall, "pin")
+    type_pin(wall, "2020", "Change the PIN")
+    type_pin(wall, "4815", "New PIN")
+    type_pin(wall, "4815", "The new PIN again")
+    expect(wall.find("[data-note]")).to_contain_text("Expected a PIN")
+
+
+def test_about_names_version_and_licences(wall: Wall) -> None:
+    open_menu(wall, "about")
+    about = wall.find("[data-about]")
+    expect(about).to_contain_text("1.0 · paper")
+    expect(about).to_contain_text(
+        "TradingView Lightweight Charts\u2122, Copyright (c) 2025 TradingView, Inc."
+        " https://www.tradingview.com/"
+    )
+    assert about.locator("a").count() == 0
+
+
+def test_the_menu_lists_every_problem(wall: Wall) -> None:
+    wall.act("menu")
+    expect(wall.find("[data-menu] li")).to_have_text(["✓ Nothing is wrong."])
+    wall.api.parts = {
+        "disk": {"status": "degraded", "message": "nearly full"},
+        "orchestrator": {"status": "down", "message": "no heartbeat"},
+    }
+    wall.poll()
+    expect(wall.find("[data-menu] li")).to_have_text(
+        ["⚠ TRADER STOPPED no heartbeat", "⚠ DISK nearly full"]
+    )
+
+
+def test_a_silent_server_is_said_by_the_banner(wall: Wall) -> None:
+    wall.page.route("**/menu.js", lambda route: route.abort())
+    wall.api.offline = True
+    wall.act("menu")
+    wall.find("[data-banner=offline]").wait_for()
