@@ -84,7 +84,7 @@ class CardView {
     this.#markOutcome(card);
     this.#writeFigures(card);
     this.#writeLabels(card);
-    this.spark.update(card.spark, card.initial_capital);
+    this.spark.update(card.spark, card.initial_capital, card.marks);
     if (before !== null && before !== this.pnl.textContent) this.#flash();
   }
 

@@ -6,6 +6,7 @@ import { Bar } from "./bar.js";
 import { Cards } from "./cards.js";
 import { Dialogs } from "./dialogs.js";
 import { Layers } from "./layers.js";
+import { Night } from "./night.js";
 import { PinPad } from "./pinpad.js";
 import { Poller } from "./polling.js";
 import { Session } from "./session.js";
@@ -27,6 +28,7 @@ const banner = new Banner(find("[data-banner-slot]"));
 const cards = new Cards(stripNode);
 const strip = new Strip(stripNode, { prev: find("[data-action=prev]"), next: find("[data-action=next]") });
 const dialogs = new Dialogs({ store, poller, layers, session, pinPad, strip });
+const night = new Night(find("[data-page]"), store);
 
 let build = null;
 
@@ -38,15 +40,15 @@ function render() {
   if (store.answer) cards.update(store.cards);
   strip.refresh();
   dialogs.update();
-  reloadOnNewBuild();
+  reloadWhenDue();
 }
 
-/** A new server may have a new page. It waits until nobody is in the middle of something. */
-function reloadOnNewBuild() {
+/** A new server may have a new page, and a day is enough for one. It waits until nobody is in the middle of something. */
+function reloadWhenDue() {
   const current = [store.answer?.health?.version, store.answer?.build].filter(Boolean).join(" ");
   if (!current) return;
   build ??= current;
-  if (current !== build && layers.isEmpty) location.reload();
+  if ((current !== build || night.reloadDue) && layers.isEmpty) location.reload();
 }
 
 /** Ages grow and may turn into a banner without any answer. */
@@ -54,6 +56,7 @@ function tick() {
   bar.tick(store);
   banner.update(store);
   cards.dim(store.offline);
+  night.tick();
   setTimeout(tick, TICK_MS);
 }
 
@@ -84,7 +87,7 @@ stripNode.addEventListener("click", (event) => cardOf(event) && dialogs.card(car
 stripNode.addEventListener("keydown", onCardKey);
 document.addEventListener("keydown", onStripKey);
 document.addEventListener("contextmenu", (event) => event.preventDefault());
-layers.addEventListener("empty", reloadOnNewBuild);
+layers.addEventListener("empty", reloadWhenDue);
 store.addEventListener("change", render);
 store.addEventListener("schedule", () => bar.tick(store));
 poller.start();

@@ -3,6 +3,10 @@
 const SVG = "http://www.w3.org/2000/svg";
 const TOP = 4;
 const BOTTOM = 96;
+const FLOOR = 100;
+const TICK = 14;
+// A line has a point every five minutes: a trade just before its first or after its last belongs to it.
+const STEP_MS = 300_000;
 
 function svgElement(tag, attributes) {
   const node = document.createElementNS(SVG, tag);
@@ -23,17 +27,37 @@ export class Spark {
     this.base = svgElement("path", { class: "spark-base", d: "" });
     this.line = svgElement("path", { class: "spark-line", d: "" });
     this.last = svgElement("path", { class: "spark-last", d: "" });
-    this.node.append(this.area, this.base, this.line, this.last);
+    this.buys = svgElement("path", { class: "spark-buys", d: "" });
+    this.sells = svgElement("path", { class: "spark-sells", d: "" });
+    this.node.append(this.area, this.base, this.line, this.last, this.buys, this.sells);
   }
 
-  /** Draw `[[minute, value], …]` with a dashed line where the card would break even. */
-  update(items, breakEven) {
+  /**
+   * Draw `[[minute, value], …]` with a dashed line where the card would break even, and `[[minute,
+   * "buy" or "sell"], …]` as ticks: buys stand on the floor, sells hang from the top.
+   */
+  update(items, breakEven, marks) {
     const drawing = draw(items ?? [], breakEven);
+    setPath(this.buys, ticks(items ?? [], marks ?? [], "buy"));
+    setPath(this.sells, ticks(items ?? [], marks ?? [], "sell"));
     setPath(this.area, drawing.area);
     setPath(this.base, drawing.base);
     setPath(this.line, drawing.line);
     setPath(this.last, drawing.last);
   }
+}
+
+/** A path of one tick for each mark of a kind that lies within the line. */
+export function ticks(items, marks, kind) {
+  if (items.length < 2) return "";
+  const times = items.map(([minute]) => Date.parse(minute));
+  const x = across(times.map((at) => [at]));
+  const y = kind === "buy" ? `${FLOOR}v-${TICK}` : `0v${TICK}`;
+  return marks
+    .map(([minute, type]) => [Date.parse(minute), type])
+    .filter(([at, type]) => type === kind && at >= times[0] - STEP_MS && at <= times.at(-1) + STEP_MS)
+    .map(([at]) => `M${round(Math.min(Math.max(x(at), 0), 100))} ${y}`)
+    .join("");
 }
 
 /** The four paths in a box of 100 by 100. Empty with fewer than two usable points. */
