@@ -4,6 +4,7 @@ import { button, el, setAttribute, setText } from "./dom.js";
 import { capital, dollars } from "./format.js";
 import { LETTERS, keyFor, keypad } from "./keypad.js";
 import { MoneyPad } from "./money.js";
+import { Parameters } from "./parameters.js";
 
 const IDLE_MS = 120_000;
 const LONGEST_TICKER = 10;
@@ -41,7 +42,8 @@ export class AddDialog {
       this.#submit();
       return true;
     }
-    if (!this.pad.contains(this.pads.ticker)) return this.money.key(name);
+    if (this.pad.contains(this.pads.capital)) return this.money.key(name);
+    if (this.pad.contains(this.pads.parameters)) return this.parameters.key(name);
     const key = keyFor(name, LETTERS);
     if (key) this.#type(key);
     return Boolean(key);
@@ -60,7 +62,8 @@ export class AddDialog {
     this.submit = button({ class: "primary", "data-action": "submit" }, "Add card", () => this.#submit());
     const cancel = button({ "data-action": "cancel" }, "Cancel", () => this.cancel());
     this.money = new MoneyPad((text) => this.#showCapital(text));
-    this.pads = { ticker: this.#letters(), capital: this.money.node };
+    this.parameters = new Parameters(() => this.#activate("parameters"));
+    this.pads = { ticker: this.#letters(), capital: this.money.node, parameters: this.parameters.pad };
     this.pad = el("div", { class: "pad" });
     const form = el("div", { class: "form" }, ...Object.values(this.fields));
     const foot = el("footer", {}, this.error, cancel, this.submit);
@@ -86,6 +89,7 @@ export class AddDialog {
   #activate(name) {
     if (this.active === name) return;
     this.active = name;
+    if (name !== "parameters") this.parameters.leave();
     for (const [each, node] of Object.entries(this.fields)) {
       setAttribute(node, "data-active", each === name ? "" : null);
     }
@@ -110,23 +114,28 @@ export class AddDialog {
     const options = algorithms.map((each) => this.#option(each));
     this.options.replaceChildren(...(options.length ? options : ["no file in algorithms/"]));
     const usable = options.filter((option) => !option.disabled);
-    if (usable.length === 1) this.#pick(usable[0]);
+    if (usable.length === 1) usable[0].click();
   }
 
-  #option({ name, title, description, error }) {
+  #option({ name, title, description, error, parameters }) {
     const about = error || description || (title === name ? "" : title) || "";
     const option = button(
       { class: "option", "data-option": name, role: "radio", "aria-checked": "false", disabled: error ? "" : null },
       el("strong", {}, name),
-      () => this.#pick(option),
+      () => this.#pick(option, parameters),
     );
     if (about) option.append(el("small", error ? { class: "warning" } : {}, about));
     return option;
   }
 
-  #pick(option) {
+  #pick(option, parameters) {
+    if (this.#algorithm === option.dataset.option) return;
     this.#algorithm = option.dataset.option;
-    for (const each of this.options.children) setAttribute(each, "aria-checked", String(each === option));
+    for (const each of this.options.querySelectorAll("[data-option]")) {
+      setAttribute(each, "aria-checked", String(each === option));
+    }
+    this.parameters.show(parameters);
+    option.after(this.parameters.node);
     setText(this.error, "");
   }
 
@@ -134,11 +143,13 @@ export class AddDialog {
   #missing() {
     if (!this.#ticker) return "Type a ticker";
     if (!this.#algorithm) return "Pick an algorithm";
-    return this.money.amount > 0 ? "" : "Give it some capital";
+    return this.money.amount > 0 ? this.parameters.fault : "Give it some capital";
   }
 
   #card() {
-    return { ticker: this.#ticker, algorithm_type: this.#algorithm, initial_capital: this.money.amount };
+    const { chosen } = this.parameters;
+    const more = chosen ? { parameters: chosen } : {};
+    return { ticker: this.#ticker, algorithm_type: this.#algorithm, initial_capital: this.money.amount, ...more };
   }
 
   async #submit() {

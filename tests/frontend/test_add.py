@@ -199,3 +199,74 @@ def test_cash_answer_of_the_contract_is_enough(wall: Wall) -> None:
     wall.api.replies["GET account/cash"] = Answer({"available": CASH["available"]})
     open_dialog(wall)
     assert wall.find("[data-cash]").text_content() == "$25,000.50 available"
+
+
+TUNABLE: dict[str, Any] = {
+    "short": {"default": 20, "min": 2, "max": 200, "title": "Short average, minutes"},
+    "factor": {"default": 1.5, "min": -1.0, "max": 2.0, "title": "<b>Factor"},
+}
+
+
+def tunable() -> FakeApi:
+    api = FakeApi()
+    listed = [{**TWO_ALGORITHMS["algorithms"][0], "parameters": TUNABLE}]
+    api.replies["GET available-algorithms"] = Answer({"algorithms": listed})
+    return api
+
+
+def parameter(wall: Wall, name: str) -> str:
+    return wall.find(f"[data-parameter={name}] output").text_content() or ""
+
+
+def test_parameters_begin_with_their_defaults_and_are_sent(open_wall: OpenWall) -> None:
+    wall = open_wall(tunable())
+    open_dialog(wall)
+    fill_in(wall)
+    assert (parameter(wall, "short"), parameter(wall, "factor")) == ("20", "1.5")
+    assert "2 to 200" in wall.find("[data-parameter=short]").inner_text()
+    assert "<b>Factor" in wall.find("[data-parameter=factor]").inner_text()
+    wall.find("[data-parameter=short]").click()
+    wall.press("7")
+    wall.find("[data-parameter=factor]").click()
+    wall.page.keyboard.type("-.5")
+    wall.act("submit")
+    wall.card(99).wait_for()
+    sent = wall.api.asked("POST", "algorithms")[0]
+    assert sent.body is not None
+    assert sent.body["parameters"] == {"short": 7, "factor": -0.5}
+
+
+def test_a_parameter_out_of_its_bounds_is_not_sent(open_wall: OpenWall) -> None:
+    wall = open_wall(tunable())
+    open_dialog(wall)
+    fill_in(wall)
+    wall.find("[data-parameter=short]").click()
+    wall.press("201")
+    wall.act("submit")
+    assert complaint(wall) == "Short average, minutes: 2 to 200"
+    wall.find("[data-usual]").click()
+    assert parameter(wall, "short") == "20"
+    for _ in range(2):
+        wall.find('[data-key="back"]').click()
+    wall.act("submit")
+    assert complaint(wall) == "Short average, minutes: 2 to 200"
+    assert wall.api.asked("POST", "algorithms") == []
+
+
+def test_another_algorithm_has_its_own_parameters(open_wall: OpenWall) -> None:
+    wall = open_wall()
+    first, second, _ = TWO_ALGORITHMS["algorithms"]
+    listed = [{**first, "parameters": TUNABLE}, {**second, "parameters": {}}]
+    wall.api.replies["GET available-algorithms"] = Answer({"algorithms": listed})
+    open_dialog(wall)
+    wall.find("[data-option=sma_crossover]").click()
+    assert wall.find("[data-parameter]").count() == 2
+    wall.find("[data-option=momentum]").click()
+    assert wall.find("[data-parameter]").count() == 0
+
+
+def test_both_rules_of_the_cash_are_shown(wall: Wall) -> None:
+    wall.api.replies["GET account/cash"] = Answer({**CASH, "rule": "strict"})
+    open_dialog(wall)
+    said = wall.find("[data-cash]").text_content()
+    assert said == "$25,000.50 available by rule strict (net: $30,000.00)"

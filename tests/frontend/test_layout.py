@@ -7,7 +7,18 @@ import pytest
 from playwright.sync_api import ViewportSize
 
 from tests.frontend.conftest import CONTENT_POLICY, FRONTEND, OpenWall, Wall
-from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, bars, card, decision, error, spark
+from tests.frontend.wire import (
+    CASH,
+    CLOSED_MARKET,
+    LISTED,
+    Answer,
+    FakeApi,
+    bars,
+    card,
+    decision,
+    error,
+    spark,
+)
 
 SIZES = [(800, 480), (800, 450), (1280, 720), (1920, 1080), (390, 844)]
 WHOLE_CARDS = {800: 2, 1280: 4, 1920: 4, 390: 1}
@@ -126,6 +137,20 @@ def with_refusal(wall: Wall) -> None:
     wall.find("text=more than is available").wait_for()
 
 
+def with_parameters(wall: Wall) -> None:
+    parameters = {
+        name: {"default": 20, "min": 2, "max": 200000, "title": f"{name} average in minutes"}
+        for name in ("short", "long", "factor")
+    }
+    algorithm = {**LISTED["algorithms"][0], "parameters": parameters}
+    wall.api.replies["GET available-algorithms"] = Answer({"algorithms": [algorithm]})
+    wall.api.replies["GET account/cash"] = Answer({**CASH, "rule": "strict"})
+    wall.act("add")
+    wall.enter_pin()
+    wall.find("[data-parameter=long]").click()
+    wall.press("123456789")
+
+
 def with_chart(wall: Wall) -> None:
     wall.api.bars = bars(200)
     wall.card(1).click()
@@ -187,6 +212,7 @@ STATES = [
     with_pin_pad,
     with_letters,
     with_refusal,
+    with_parameters,
     with_chart,
     with_trades,
     with_decisions,
