@@ -42,7 +42,7 @@ def resume_changed_files(cards: list[dict[str, Any]]) -> None:
             if file == GONE:
                 _pause(card, f"The file {card['algorithm_type']}.py is gone.")
         elif state.state == "paused" and state.file and file not in (state.file, GONE):
-            card_states.clear_state(card["id"])
+            card_states.clear_state(card["id"], "paused")
             forget(card)
             log.info("Card %s goes on: its file has changed", card["id"])
 
