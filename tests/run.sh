@@ -19,7 +19,7 @@ if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null;
   if [ "$(id -u)" -ne 0 ]; then as_root="sudo -n"; fi
   if [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; then
     $as_root apt-get update -qq
-    $as_root apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
+    $as_root apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core xvfb
   elif [ "${CI:-}" = true ]; then
     echo "The browser tests need Chromium, and there are no rights to install it." >&2
     exit 1
