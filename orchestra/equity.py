@@ -3,8 +3,9 @@
 from typing import Any
 
 from database import db_manager
+from database.calendar import calendar
 from orchestra.base import clock
-from orchestra.base.market_calendar import MINUTE, nyse
+from orchestra.base.market_calendar import MINUTE
 from orchestra.valuation import values_after
 from system_databse import labels, system_db_manager
 from system_databse.card_calculations import CardSums
@@ -31,11 +32,11 @@ def _split_at(card: dict[str, Any]) -> str:
 def _bars(ticker: str, since: str) -> list[dict[str, Any]]:
     """The last bar of each session since a stamp, and all of the newest session."""
     now = clock.now()
-    newest = nyse().latest_session(now)
+    newest = calendar().latest_session(now)
     if newest is None:
         return []
     found = []
-    for session in nyse().sessions_between(clock.parse(since).date(), newest.day):
+    for session in calendar().sessions_between(clock.parse(since).date(), newest.day):
         if session.day < newest.day:
             last = db_manager.newest_bar(ticker, session.close)
             if last is not None and last["timestamp"] >= clock.stamp(session.open):
