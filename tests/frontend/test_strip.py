@@ -72,7 +72,7 @@ def test_finger_swipe_scrolls_and_snaps(open_wall: OpenWall) -> None:
     assert shown > 1
     left = wall.card(shown).bounding_box()
     assert left is not None
-    assert left["x"] == pytest.approx(12, abs=1)
+    assert left["x"] == pytest.approx(12, abs=3)  # the hour moves the page by up to two pixels
     wall.card(shown).tap()
     assert wall.find("[data-drawer]").is_visible()
 
