@@ -40,7 +40,7 @@ from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import MINUTE, nyse
+from orchestra.base.market_calendar import MINUTE
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.runner import AlgorithmRunner
@@ -433,7 +433,6 @@ class Terminal(RuleBasedStateMachine):
             Splits(wrapper),
             InThisProcess(),
             WebSocketManager(NoStream()),
-            nyse(),
         )
 
     def show_minute(self) -> None:

@@ -36,6 +36,8 @@ NEW_CARD = {
     "last_bar_at": None,
     "last_decision": None,
     "spark": [],
+    "marks": [],
+    "parameters": {"short": 20, "long": 50},
 }
 
 
