@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.base.settings import ROOT, Settings
 from tests.exchange_fixture import free_port
 
@@ -195,6 +196,27 @@ def test_setting_up_only_starts_nothing(project: Path, environment: dict[str, st
     assert "is set up" in done.stdout
     assert (project / "system_databse" / "simulated.db").exists()
     assert (project / "database" / "simulated.db").exists()
+
+
+def test_keys_added_after_a_demo_begin_a_ledger_of_their_own(
+    project: Path, environment: dict[str, str]
+) -> None:
+    command = [project / "start_pi.sh", "--setup-only"]
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    demo = project / "system_databse" / "simulated.db"
+    with closing(sqlite.connect(demo)) as ledger:
+        insert = "INSERT INTO system_config VALUES ('mark', 'demo')"
+        ledger.execute(insert)
+    with (project / ".env").open("a") as file:
+        file.write("ALPACA_API_KEY=K\nALPACA_SECRET=S\n")
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    found = "SELECT value FROM system_config WHERE key = 'mark'"
+    with closing(sqlite.connect(demo)) as ledger:
+        assert ledger.execute(found).fetchone()["value"] == "demo"
+    with closing(sqlite.connect(project / "system_databse" / "system.db")) as ledger:
+        assert ledger.execute(found).fetchone() is None
+        assert ledger.execute("SELECT COUNT(*) FROM algorithm_instances").fetchone()[0] == 0
+    assert (project / "database" / "stocks.db").exists()
 
 
 def test_a_busy_port_is_one_sentence(project: Path, environment: dict[str, str]) -> None:
