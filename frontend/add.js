@@ -59,14 +59,16 @@ export class AddDialog {
       algorithm: this.#field("algorithm", "Algorithm", this.options),
     };
     this.error = el("p", { class: "warning", "data-message": "", role: "alert" });
+    // Gets the event "draft" whenever what was chosen changes: the card as it would be sent, null while not whole
+    this.preview = el("div", { class: "preview", "data-preview": "" });
     this.submit = button({ class: "primary", "data-action": "submit" }, "Add card", () => this.#submit());
     const cancel = button({ "data-action": "cancel" }, "Cancel", () => this.cancel());
     this.money = new MoneyPad((text) => this.#showCapital(text));
-    this.parameters = new Parameters(() => this.#activate("parameters"));
+    this.parameters = new Parameters(() => this.#activate("parameters"), () => this.#changed());
     this.pads = { ticker: this.#letters(), capital: this.money.node, parameters: this.parameters.pad };
     this.pad = el("div", { class: "pad" });
     const form = el("div", { class: "form" }, ...Object.values(this.fields));
-    const foot = el("footer", {}, this.error, cancel, this.submit);
+    const foot = el("footer", {}, this.error, this.preview, cancel, this.submit);
     const label = { class: "layer add", "data-add": "", role: "dialog", "aria-label": "Add a card", tabindex: -1 };
     this.node = el("section", label, el("div", { class: "columns" }, form, this.pad), foot);
   }
@@ -101,13 +103,13 @@ export class AddDialog {
     this.#activate("ticker");
     this.#ticker = key === "back" ? this.#ticker.slice(0, -1) : (this.#ticker + key).slice(0, LONGEST_TICKER);
     setText(this.values.ticker, this.#ticker);
-    setText(this.error, "");
+    this.#changed();
   }
 
   #showCapital(text) {
     this.#activate("capital");
     setText(this.values.capital, text ? capital(Number(text)) : "");
-    setText(this.error, "");
+    this.#changed();
   }
 
   #offer(algorithms) {
@@ -136,7 +138,13 @@ export class AddDialog {
     }
     this.parameters.show(parameters);
     option.after(this.parameters.node);
+    this.#changed();
+  }
+
+  #changed() {
     setText(this.error, "");
+    const detail = this.#missing() ? null : this.#card();
+    this.preview.dispatchEvent(new CustomEvent("draft", { detail }));
   }
 
   /** What is still missing, as a sentence; empty when the card can be sent. */

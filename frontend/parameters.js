@@ -8,12 +8,14 @@ const LONGEST = 12;
 
 export class Parameters {
   #activate;
+  #changed;
   #fields = [];
   #active = null;
 
-  /** `activate()` is told when one of the fields is chosen, so that the keys can be shown. */
-  constructor(activate) {
+  /** `activate()` is told when one of the fields is chosen, so that the keys can be shown; `changed()` of each key. */
+  constructor(activate, changed) {
     this.#activate = activate;
+    this.#changed = changed;
     this.node = el("div", { class: "parameters" });
     const minus = button({ class: "key", "data-key": "-", "aria-label": "Minus" }, "−", () => this.#type("-"));
     const usual = button({ class: "key", "data-usual": "", "aria-label": "Back to the usual value" }, "usual", () => this.#usual());
@@ -87,10 +89,13 @@ export class Parameters {
     const before = field.fresh && key !== "back" ? "" : field.text;
     field.fresh = false;
     write(field, key === "back" ? before.slice(0, -1) : (before + key).slice(0, LONGEST));
+    this.#changed();
   }
 
   #usual() {
-    if (this.#active) write(this.#active, String(this.#active.spec.default));
+    if (!this.#active) return;
+    write(this.#active, String(this.#active.spec.default));
+    this.#changed();
   }
 }
 
