@@ -28,7 +28,7 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 1.0
-ORDERS_A_PAGE = 500
+ORDERS_A_PAGE = 500  # the most Alpaca gives; a page with fewer is the last
 CANCEL_SECONDS = 5.0  # how long a cancelled order is given to become terminal
 
 
@@ -168,9 +168,10 @@ class AlpacaWrapper:
                 page = {str(row["id"]): _order(row) for row in rows}
                 # ``after`` is exclusive: orders of the very same moment may lie on both pages
                 submitted = [datetime.fromisoformat(str(row["submitted_at"])) for row in rows]
-            if page.keys() <= found.keys():
-                return list(found.values())
+            is_last = len(rows) < ORDERS_A_PAGE or page.keys() <= found.keys()
             found |= page
+            if is_last:
+                return list(found.values())
             after = max(submitted) - timedelta(microseconds=1)
 
     def get_positions(self) -> dict[str, Decimal]:
