@@ -15,12 +15,13 @@ LARGEST_STEP = 9  # cents a minute
 SPREAD = 4  # cents that high and low lie beyond open and close
 
 
-def copy_from(stocks_db: Path, since: str) -> None:
-    """Copy the bars of every ticker from ``since`` on."""
+def copy_from(stocks_db: Path, since: str, only: str | None = None) -> None:
+    """Copy the bars of every ticker from ``since`` on, or of one."""
     connection = schema.stocks()
     connection.execute("ATTACH DATABASE ? AS stored", (str(stocks_db),))
     with sqlite.transaction(connection):
         tickers = [row[0] for row in connection.execute("SELECT ticker FROM stored.tickers")]
+        tickers = [only] if only else tickers
         schema.add_tickers(connection, tickers)
         connection.executemany(
             "INSERT INTO main.bars SELECT * FROM stored.bars WHERE ticker = ? AND timestamp >= ?",

@@ -1,6 +1,7 @@
 """Data for a decision: from stocks.db when it is complete, else fetched first, in few requests."""
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from sqlite3 import Connection
 
@@ -16,12 +17,19 @@ WIDER = 4  # the least growth of the window looked at
 FAR = 20  # its growth where nothing more was found
 
 log = logging.getLogger("autotrader.database")
+Told = Callable[[str], object]
 
 
 class _Exchange:
     """Whether this process has reached the exchange the last time: only a change is logged."""
 
     reachable = True
+    told: Told | None = None  # what hears of lacking bars in a process that fetches none
+
+
+def tell_instead_of_fetching(told: Told) -> None:
+    """Fetch nothing in this process from now on: ``told`` hears of each ticker whose bars lack."""
+    _Exchange.told = told
 
 
 def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
@@ -80,6 +88,9 @@ def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
     )
     if not lacking:
         return True
+    if _Exchange.told is not None:
+        _Exchange.told(ticker)
+        return False
     if gaps.hung_this_minute(connection):
         return False
     from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load

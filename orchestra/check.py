@@ -97,6 +97,7 @@ def _seen(found: Rehearsal) -> Report:
             "first": runs[0].bar["timestamp"],
             "last": runs[-1].bar["timestamp"],
             "ended_early": found.ended_early,
+            "other_tickers": found.others,
         },
         "decisions": {name: actions.count(name) for name in ("buy", "sell", "hold", "failed")},
         "errors": _grouped([run for run in runs if run.outcome[0] == "failed"], "error"),
@@ -222,6 +223,11 @@ def _figures(report: Report) -> list[str]:
     return [
         f"Asked after each of {bars['asked']} {bars['source']} bars of {report['ticker']},"
         f" {first} to {last} UTC.",
+        *(
+            [f"It also asked for {', '.join(bars['other_tickers'])}."]
+            if bars["other_tickers"]
+            else []
+        ),
         f"Decisions: {counted}.",
         f"Time of a run: median {took['median']:.2f} ms, 99 of 100 within {took['p99']:.2f} ms, worst"
         f" {took['worst']:.2f} ms; the first, with the import, {took['first']:.0f} ms.",

@@ -66,6 +66,7 @@ class Rehearsal:
 
     source: str
     runs: list[Run] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)  # further tickers it asked for
     ended_early: bool = False
     compared: int = 0
     looked_ahead: list[Difference] = field(default_factory=list)
@@ -86,21 +87,30 @@ def outcome(heard: Heard) -> Outcome:
 def rehearse(subject: Subject, minutes: int, progress: Callable[[int], None]) -> Rehearsal:
     """Ask the algorithm after each of its ticker's newest ``minutes`` bars, and some minutes again.
 
-    Where too few bars are stored and none can be fetched, over generated ones. ``progress`` is told
-    after each run.
+    Where too few bars are stored and none can be fetched, over generated ones. A further ticker that it
+    asks for is there as well, from the same source. ``progress`` is told after each run.
     """
     known = db_manager.get_data_for_algorithm(subject.ticker, "last_n_bars", n=2 * minutes)
     real = settings.current()
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as name, _stage(subject, Path(name)):
+        since = None
         if len(known) >= minutes:
-            since = clock.parse(known[-minutes]["timestamp"]) - HISTORY
-            rehearsal_bars.copy_from(real.stocks_db_path, clock.stamp(since))
+            since = clock.stamp(clock.parse(known[-minutes]["timestamp"]) - HISTORY)
+            rehearsal_bars.copy_from(real.stocks_db_path, since)
         else:
             rehearsal_bars.generate(subject.ticker, 3 * minutes)
-        found = Rehearsal("stored" if len(known) >= minutes else "generated")
+        found = Rehearsal("stored" if since else "generated")
         process = RehearsalProcess(subject.path, clock.shared_settings(), Path(name) / "screen")
+
+        def provide(ticker: str) -> None:
+            if since is None:
+                return rehearsal_bars.generate(ticker, 3 * minutes)
+            with _adopted(real):
+                db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=2 * minutes)
+            rehearsal_bars.copy_from(real.stocks_db_path, since, ticker)
+
         try:
-            _Stage(subject, process, found, real.cushion_bps, progress).play(minutes)
+            _Stage(subject, process, found, provide, progress, real.cushion_bps).play(minutes)
         finally:
             process.close()
     return found
@@ -109,7 +119,6 @@ def rehearse(subject: Subject, minutes: int, progress: Callable[[int], None]) ->
 @contextmanager
 def _stage(subject: Subject, folder: Path) -> Iterator[None]:
     """Put databases of the rehearsal's own in the place of the real ones, and no exchange."""
-    before = settings.current()
     staged = replace(
         clock.shared_settings(),
         system_db=folder / "system.db",
@@ -119,11 +128,20 @@ def _stage(subject: Subject, folder: Path) -> Iterator[None]:
         alpaca_data_url=NOWHERE,
         alpaca_stream_url="ws://127.0.0.1:9",
     )
-    settings.adopt(staged)
+    with _adopted(staged):
+        try:
+            yield
+        finally:
+            sqlite.close_kept()
+
+
+@contextmanager
+def _adopted(chosen: settings.Settings) -> Iterator[None]:
+    before = settings.current()
+    settings.adopt(chosen)
     try:
         yield
     finally:
-        sqlite.close_kept()
         settings.adopt(before)
 
 
@@ -135,11 +153,13 @@ class _Stage:
         subject: Subject,
         process: RehearsalProcess,
         found: Rehearsal,
-        cushion_bps: float,
+        provide: Callable[[str], None],
         progress: Callable[[int], None],
+        cushion_bps: float,
     ) -> None:
         self._subject, self._process, self._found = subject, process, found
-        self._cushion, self._progress = cushion_bps, progress
+        self._provide, self._progress, self._cushion = provide, progress, cushion_bps
+        self._last_bar: str | None = None  # where later bars are gone
         self._trades: list[Trade] = []
         self._card = system_db_manager.create_algorithm(
             subject.ticker, subject.path.stem, subject.capital
@@ -188,28 +208,39 @@ class _Stage:
             _forget_trades()
             _record(self._card, self._trades[: run.trades_before])
             if truncated:
-                rehearsal_bars.forget_after(str(run.bar["timestamp"]))
+                self._last_bar = str(run.bar["timestamp"])
+                rehearsal_bars.forget_after(self._last_bar)
             self._process.restart()
             found.append(outcome(self._ask(run.moment)))
         return found[::-1]
 
     def _ask(self, moment: str) -> Heard:
         subject = self._subject
-        heard = self._process.ask(
-            Task(
-                self._card,
-                subject.path.stem,
-                subject.ticker,
-                subject.capital,
-                moment,
-                subject.parameters,
-            )
+        task = Task(
+            self._card,
+            subject.path.stem,
+            subject.ticker,
+            subject.capital,
+            moment,
+            subject.parameters,
         )
+        heard = self._process.ask(task)
+        while lacking := heard.lacking.difference(self._found.others):
+            for ticker in sorted(lacking):
+                self._bring(ticker)
+            self._process.restart()  # what it may have noted without these bars is forgotten
+            heard = self._process.ask(task)
         self._found.opened.update(heard.opened)
         self._found.memory_mb = max(self._found.memory_mb, heard.memory_mb)
         self._found.printed = heard.result.output or self._found.printed
         self._progress(1)
         return heard
+
+    def _bring(self, ticker: str) -> None:
+        self._found.others.append(ticker)
+        self._provide(ticker)
+        if self._last_bar is not None:
+            rehearsal_bars.forget_after(self._last_bar)
 
 
 def _moment_after(bar: str) -> str:

@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
+from database import smart_fetch
 from orchestra import worker
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import AutoTraderError
@@ -34,11 +35,15 @@ class Opened:
 
 @dataclass(frozen=True)
 class Heard:
-    """What came of one run; ``memory_mb`` is the process's peak beyond what it started with."""
+    """What came of one run; ``memory_mb`` is the process's peak beyond what it started with.
+
+    ``lacking`` are the tickers it asked for whose bars are not there.
+    """
 
     result: Result
     opened: tuple[Opened, ...] = ()
     memory_mb: float = 0.0
+    lacking: frozenset[str] = frozenset()
 
 
 class RehearsalProcess:
@@ -115,12 +120,16 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
     worker.prepare(chosen)
     opened: dict[Opened, None] = {}
     _watch_databases(path, opened)
+    lacking: set[str] = set()
+    smart_fetch.tell_instead_of_fetching(lacking.add)
     start = _memory("VmRSS")
     connection.send("ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
+            lacking.clear()
             result = worker.run(connection.recv())
-            connection.send(Heard(result, tuple(opened), max(0.0, _memory("VmHWM") - start)))
+            memory = max(0.0, _memory("VmHWM") - start)
+            connection.send(Heard(result, tuple(opened), memory, frozenset(lacking)))
 
 
 def _watch_databases(path: Path, opened: dict[Opened, None]) -> None:

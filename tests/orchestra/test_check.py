@@ -137,6 +137,7 @@ def test_stored_bars_are_used_and_left_alone(recorded_bars: Path, tmp_path: Path
         "first": "2024-01-03T14:30:00Z",
         "last": "2024-01-03T20:59:00Z",
         "ended_early": False,
+        "other_tickers": [],
     }
     oracle = json.loads((recorded_bars / "oracle_public.json").read_text())["segments"]
     segment = next(s for s in oracle if s["segment"] == "AAPL_2024-01-02_2024-02-29")
@@ -338,6 +339,38 @@ def test_each_minute_is_asked_as_the_orchestrator_asks(folder: Path) -> None:
     )
     assert report["decisions"] == {"buy": 1, "sell": 0, "hold": 7, "failed": 2}
     assert moments[-1] + MINUTE == clock.parse("2024-06-04T13:35:00Z")
+
+
+MARKET_FILTER = """market = db_manager.get_data_for_algorithm('SPY', 'last_n_bars', n=60,
+    before_timestamp=current_time)
+own = db_manager.get_data_for_algorithm(self.ticker, 'last_n_bars', n=60,
+    before_timestamp=current_time)
+if len(market) < 60:
+    return ('hold', 0, 'no market')
+if [bar['close'] for bar in market] == [bar['close'] for bar in own]:
+    raise ValueError('one walk for all')
+return ('hold', 0, market[-1]['timestamp'])
+"""
+
+
+def test_a_second_ticker_is_there_as_well(folder: Path) -> None:
+    report = checked(write(folder, MARKET_FILTER), "--minutes", "30", code=0)
+    assert (report["bars"]["source"], report["bars"]["other_tickers"]) == ("generated", ["SPY"])
+    assert report["decisions"]["hold"] == 30
+    later = MARKET_FILTER.replace(
+        "before_timestamp=current_time)\nown", "before_timestamp=None)\nown"
+    )
+    report = checked(write(folder, later), "--minutes", "30", code=1)
+    assert report["look_ahead"] and not report["unsteady"]  # SPY's later bars are gone, too
+    done = CliRunner().invoke(main, ["check", str(folder / "guest.py"), "AAPL", "--minutes", "5"])
+    assert "It also asked for SPY." in done.stdout.splitlines()
+
+
+def test_a_second_ticker_is_fetched_where_bars_are_real(folder: Path) -> None:
+    with running_exchange():
+        report = checked(write(folder, MARKET_FILTER), "--minutes", "30", code=0)
+        assert (report["bars"]["source"], report["bars"]["other_tickers"]) == ("stored", ["SPY"])
+        assert db_manager.newest_bar("SPY") is not None
 
 
 def test_what_the_exchange_has_is_fetched_first() -> None:
