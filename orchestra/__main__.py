@@ -97,6 +97,26 @@ def check(**arguments: Any) -> None:
     sys.exit(0 if command.check(**arguments) else 1)
 
 
+@main.command()
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write all transactions, sales with gains and lots held into a folder instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def report(**arguments: Any) -> None:
+    """Say how DAY (YYYY-MM-DD, by default the newest session) went: minutes, orders, P&L.
+
+    With --csv the ledger is written as transactions.csv, sales.csv (first in, first out, with the gain
+    of each), lots.csv and ledger.json.
+    """
+    from orchestra import report as command
+
+    command.report(**arguments)
+
+
 if __name__ == "__main__":
     try:
         main(prog_name="python -m orchestra")

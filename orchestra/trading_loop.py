@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from database import verdicts
 from database.calendar import calendar
+from orchestra import housekeeping, missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
-from orchestra.asking import journal_skipped
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, sqlite, systemd
 from orchestra.base.errors import ExchangeUnavailable, StorageFull
@@ -26,11 +26,10 @@ from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.stocks_guard import StocksGuard
 from orchestra.websocket_manager import WebSocketManager
-from system_databse import create_system_db, decision_journal, heartbeats, system_db_manager
+from system_databse import create_system_db, cycle_journal, heartbeats, system_db_manager
 
 CLOSED_SLEEP = timedelta(minutes=15)
 RETRY_SECONDS = 5.0
-DECISIONS_KEPT = timedelta(days=90)
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -110,10 +109,13 @@ class _Trader:
         self._full_since: str | None = None  # since when nothing could be stored
 
     def run(self, stop: threading.Event) -> None:
+        left_at = (
+            heartbeats.newest_market_time()
+        )  # before waiting for the exchange gives newer ones
         _when_there_is_room(lambda: self._reach_exchange(stop), stop)
         if stop.is_set():
             return
-        _when_there_is_room(self._take_up, stop)
+        _when_there_is_room(lambda: self._take_up(left_at), stop)
         systemd.notify("READY=1")
         while not stop.is_set():
             try:
@@ -127,9 +129,11 @@ class _Trader:
                     raise
         systemd.notify("STOPPING=1")
 
-    def _take_up(self) -> None:
-        self._note_downtime()
+    def _take_up(self, left_at: str | None) -> None:
+        if left_at is not None:
+            missed_minutes.note_restart(left_at)
         self._cycle.audit()
+        housekeeping.make_reports(clock.now())
 
     def _step(self, stop: threading.Event) -> None:
         now = clock.now()
@@ -140,11 +144,10 @@ class _Trader:
             self._sleep_to_next_minute(stop)
         else:
             if self._last_minute is not None:
-                self._note_skipped(now)
+                missed_minutes.note_skipped(self._last_minute, now)
                 self._last_minute = None
                 self._cycle.audit()
-                decision_journal.prune(now - DECISIONS_KEPT)
-                verdicts.prune(now - DECISIONS_KEPT)
+                housekeeping.after_close(now)
                 self._follow_stocks(self._guard.examine)
             self._sleep_while_closed(stop)
 
@@ -159,15 +162,18 @@ class _Trader:
 
     def _note_room(self) -> None:
         if self._full_since is not None:
+            missed_minutes.note_unstored(clock.parse(self._full_since))
             message = f"The disk was full from {self._full_since} to {clock.stamp()}."
             heartbeats.record_event("disk", message)
             log.warning("%s", message)
             self._full_since = None
 
     def run_minute(self, minute: datetime) -> None:
-        late = (clock.elapsed() - clock.due(minute, clock.WAKE_UP)) * 1000
+        begun = clock.elapsed()
+        late = (begun - clock.due(minute, clock.WAKE_UP)) * 1000
         log.info("Orchestrator cycle started at %s (%.1f ms after its time)", clock.now(), late)
-        self._note_skipped(minute)
+        if self._last_minute is not None:
+            missed_minutes.note_skipped(self._last_minute, minute)
         self._last_minute = minute
         try:
             self._follow_stocks(self._guard.follow)
@@ -177,11 +183,13 @@ class _Trader:
             self._run_cycle(minute)
         except StorageFull:
             raise
-        except Exception:
+        except Exception as error:
             # A cycle that failed is on record; the next one starts with reconciliation
             log.exception("The cycle of %s failed", clock.stamp(minute))
+            missed_minutes.note_failed(minute, error)
             heartbeats.beat({"orchestrator": ("degraded", "The last cycle failed: see the log.")})
             return
+        cycle_journal.record(minute, late, (clock.elapsed() - begun) * 1000)
         self._beat(f"Cycle of {clock.stamp(minute)} done.")
 
     def _run_cycle(self, minute: datetime) -> None:
@@ -259,32 +267,3 @@ class _Trader:
             }
         )
         systemd.notify("WATCHDOG=1")
-
-    def _note_skipped(self, until: datetime) -> None:
-        """Put open minutes before ``until`` on record in which the cycle before was still at work."""
-        if self._last_minute is None:
-            return
-        numbers = range(
-            calendar().minute_number(self._last_minute) + 1, calendar().minute_number(until)
-        )
-        if numbers:
-            log.warning("%d minutes were skipped before %s", len(numbers), clock.stamp(until))
-            cards = system_db_manager.get_all_algorithms("running")
-            skipped = [calendar().minute_at(number) for number in numbers]
-            journal_skipped(cards, skipped, "skipped: the cycle before took too long")
-
-    def _note_downtime(self) -> None:
-        """Put on record how many open minutes passed while no orchestrator was running."""
-        before = heartbeats.newest_market_time()
-        cards = system_db_manager.get_all_algorithms("running")
-        if before is None or not cards:
-            return
-        first, last = clock.parse(before) + MINUTE, clock.now() - MINUTE
-        missed = calendar().open_minutes(first, last) if first <= last else 0
-        if missed:
-            heartbeats.record_event(
-                "downtime",
-                f"{missed} open minutes passed between {before} and {clock.stamp()} without an"
-                " orchestrator: no card was asked in them.",
-            )
-            log.warning("%d open minutes passed without an orchestrator", missed)

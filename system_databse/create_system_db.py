@@ -142,7 +142,23 @@ CREATE TABLE schema_version (version INTEGER NOT NULL);
 INSERT INTO schema_version (version) VALUES (0);
 """
 
-MIGRATIONS: tuple[str, ...] = (ROADMAP_SCHEMA + TERMINAL_SCHEMA,)
+REPORT_SCHEMA = """
+CREATE TABLE cycles (
+    minute TEXT PRIMARY KEY,
+    late_ms REAL NOT NULL,
+    took_ms REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE reports (
+    day TEXT PRIMARY KEY,
+    made_at TEXT NOT NULL,
+    report TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX events_time ON events(timestamp);
+"""
+
+MIGRATIONS: tuple[str, ...] = (ROADMAP_SCHEMA + TERMINAL_SCHEMA, REPORT_SCHEMA)
 
 
 def create_database(path: Path | None = None) -> Path:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,22 @@ def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(
         terminal.wait_for(lambda: _decided(terminal, number) > newest, what="a later decision")
         assert _disk_part(terminal) == "degraded"  # 128 MB less the grid are few
         assert part.process.poll() is None
+        reasons = _reasons(terminal, number)
+        assert (
+            len(reasons) == _minutes_between(min(reasons), max(reasons)) + 1
+        )  # none is unexplained
+
+
+def _reasons(terminal: Any, number: int) -> dict[str, str]:
+    """The reason on record for each minute of a card."""
+    items = terminal.get(f"/api/algorithms/{number}/decisions?limit=500")["items"]
+    return {each["minute"]: each["reason"] for each in items}
+
+
+def _minutes_between(first: str, last: str) -> int:
+    return int(
+        (datetime.fromisoformat(last) - datetime.fromisoformat(first)) / timedelta(minutes=1)
+    )
 
 
 def _unready(terminal: Any) -> Any:

@@ -18,6 +18,13 @@ def shortage(paths: Iterable[Path]) -> tuple[str, str] | None:
     return None
 
 
+def usage(path: Path) -> dict[str, float]:
+    """Return MB that a database takes with what SQLite keeps beside it, and MB left on its disk."""
+    files = [path.with_name(path.name + beside) for beside in ("", "-wal")]
+    taken = sum(each.stat().st_size for each in files if each.exists())
+    return {"mb": round(taken / 1e6, 1), "free_mb": round(_free(path.parent) / 1e6, 1)}
+
+
 def _free(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent

@@ -11,7 +11,15 @@ from werkzeug.exceptions import HTTPException
 from orchestra.base import logs, settings
 from orchestra.base.errors import BadInput, ExchangeUnavailable, NotFound, StorageFull
 from orchestra.live_lock import refuse_unarmed_live
-from orchestra.web import broker_desk, cash, market_routes, owner_routes, routes, security
+from orchestra.web import (
+    broker_desk,
+    cash,
+    market_routes,
+    owner_routes,
+    report_routes,
+    routes,
+    security,
+)
 from orchestra.web.security import ApiError
 from system_databse import create_system_db
 
@@ -51,6 +59,7 @@ def create_app() -> Flask:
     app.register_blueprint(routes.blueprint)
     app.register_blueprint(owner_routes.blueprint)
     app.register_blueprint(market_routes.blueprint)
+    app.register_blueprint(report_routes.blueprint)
     app.add_url_rule("/", "page", lambda: app.send_static_file("index.html"))
     app.add_url_rule("/healthz", "healthz", _healthz)
     app.after_request(_finish)

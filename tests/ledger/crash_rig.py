@@ -393,7 +393,7 @@ def check_ledger() -> None:
     )
     assert ledger.execute(wrong).fetchall() == []
     events = {row["kind"] for row in ledger.execute("SELECT kind FROM events")}
-    assert events <= {"downtime"}
+    assert events <= {"downtime", "restarted"}
     assert {state.state for state in card_states.all_states().values()} <= {"stopping"}
 
 
