@@ -35,6 +35,7 @@ __all__ = [
     "newest_bar",
     "newest_bars",
     "recorded_source",
+    "tickers",
 ]
 
 
@@ -45,6 +46,12 @@ def add_ticker_if_missing(ticker: str) -> None:
     if not schema.knows(connection, ticker):
         with sqlite.transaction(connection):
             schema.add_tickers(connection, [ticker])
+
+
+def tickers() -> list[str]:
+    """Return every known ticker, in alphabetical order."""
+    rows = schema.stocks().execute("SELECT ticker FROM tickers ORDER BY ticker")
+    return [row["ticker"] for row in rows]
 
 
 def insert_minute_data(

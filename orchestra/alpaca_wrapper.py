@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import requests
 from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
-from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
-from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
+from alpaca.trading.enums import AssetClass, AssetStatus, OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.requests import GetAssetsRequest, GetOrdersRequest, MarketOrderRequest
 
 from orchestra import exchange
 from orchestra.base import clock, settings
@@ -80,6 +80,17 @@ class AlpacaWrapper:
             and asset.get("status") == "active"
             and asset.get("class") == "us_equity"
         )
+
+    def get_tradable_assets(self) -> list[tuple[str, str]]:
+        """Return symbol and name of every active, tradable stock. Raises ExchangeUnavailable."""
+        wanted = GetAssetsRequest(status=AssetStatus.ACTIVE, asset_class=AssetClass.US_EQUITY)
+        with exchange.answering():
+            found = exchange.trading_client().get_all_assets(wanted)
+            return [
+                (asset["symbol"], str(asset.get("name") or "").removesuffix(" Common Stock"))
+                for asset in map(_mapping, found)
+                if asset.get("tradable") is True and is_ticker(asset.get("symbol"))
+            ]
 
     def get_account_cash(self) -> float:
         """Return the account's cash in dollars. Raises ExchangeUnavailable."""

@@ -101,6 +101,11 @@ def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardV
     return found
 
 
+def traded_today() -> set[int]:
+    """Return the ids of the cards with a transaction since the latest session's open."""
+    return set(_transactions_since(calendar().latest_session(clock.now())))
+
+
 def values_after(
     bars: list[Bar], before: CardSums, transactions: list[dict[str, Any]], card: Card, since: str
 ) -> list[list[Any]]:

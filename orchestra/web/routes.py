@@ -20,6 +20,7 @@ from orchestra.web.inputs import (
     whole_argument,
 )
 from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
+from orchestra.web.totals import totals
 from system_databse import access, card_states, decision_journal, system_db_manager
 
 STAMP_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -60,8 +61,9 @@ def list_algorithms() -> ResponseReturnValue:
     if status not in (None, "running", "stopped", "all"):
         raise ApiError(400, "bad_input", f"Expected status running, stopped or all, was {status}.")
     shown = cards.cards(status)
-    build = current_app.config["BUILD"]
-    return jsonify({**_market(), "build": build, "health": _health(shown), "algorithms": shown})
+    everything = totals(shown if status is None else cards.cards())
+    parts = {"build": current_app.config["BUILD"], "health": _health(shown), "totals": everything}
+    return jsonify({**_market(), **parts, "algorithms": shown})
 
 
 @blueprint.post("/algorithms")

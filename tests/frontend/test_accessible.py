@@ -7,32 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.frontend.conftest import OpenWall, Wall
-from tests.frontend.test_layout import (
-    crowded,
-    with_about,
-    with_capital,
-    with_cards,
-    with_chart,
-    with_decisions,
-    with_menu,
-    with_pin_pad,
-    with_refusal,
-    with_stop_all,
-    with_trouble,
-)
+from tests.frontend.states import STATES, crowded
 
-STATES = [
-    with_cards,
-    with_pin_pad,
-    with_refusal,
-    with_chart,
-    with_decisions,
-    with_trouble,
-    with_capital,
-    with_menu,
-    with_about,
-    with_stop_all,
-]
 SERIOUS = """async () => {
     const { violations } = await axe.run(document, { resultTypes: ["violations"] });
     return violations

@@ -179,7 +179,8 @@ def test_a_card_shows_its_state_and_why(api: Api) -> None:
 def test_the_list_carries_market_and_health(api: Api) -> None:
     create_algorithm("NVDA", "sma_crossover", 10_000)
     answer = api.read("/api/algorithms")
-    assert answer.keys() == {"market_open", "market", "build", "health", "algorithms"}
+    names = {"market_open", "market", "build", "health", "totals", "algorithms"}
+    assert answer.keys() == names
     assert answer["market_open"] is True
     assert answer["market"] == {
         "now": "2024-06-04T14:30:00Z",
