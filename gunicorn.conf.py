@@ -3,8 +3,9 @@
 import ctypes
 import signal
 import sys
+import threading
 
-from orchestra.base import settings
+from orchestra.base import settings, systemd
 from orchestra.base.errors import SettingsError
 
 try:
@@ -24,3 +25,13 @@ graceful_timeout = 3
 def post_fork(server, worker):  # type: ignore[no-untyped-def]
     """End the worker with its master, however that ends: an orphan would keep the port."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+def post_worker_init(worker):  # type: ignore[no-untyped-def]
+    """Let the service manager know for as long as the page is answered, over HTTP as a browser asks.
+
+    gunicorn itself says READY=1, and would not notice that all its threads hang.
+    """
+    address = f"http://{chosen.api_host}:{chosen.api_port}/healthz"
+    watching = (address, threading.Event())
+    threading.Thread(target=systemd.feed_while_answering, args=watching, daemon=True).start()

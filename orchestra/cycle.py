@@ -10,7 +10,7 @@ from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
 from orchestra.asking import ask, who_is_asked
 from orchestra.audit import Audit
-from orchestra.base import clock
+from orchestra.base import clock, systemd
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE
 from orchestra.brakes import apply_brakes
@@ -54,12 +54,14 @@ class Cycle:
         """Ask every running card once in the minute that starts at ``minute``, and trade."""
         self.met_damage = False
         unsettled = self._settle()
+        systemd.alive()
         card_states.clear_expired()
         cards = system_db_manager.get_all_algorithms("running")
         self._follow_splits(cards, minute)
         self.follow_cards(cards)
         bar_minute = calendar().last_minute(minute - MINUTE)
         self._complete_data({card["ticker"] for card in cards}, minute, bar_minute)
+        systemd.alive()
         session = calendar().session_at(minute)
         if session is not None:
             apply_brakes(cards, session)
@@ -73,6 +75,7 @@ class Cycle:
             decision_journal.record(decisions)
             self.met_damage |= any(_met_damage(decision) for decision in decisions)
             orders += self._execution.carry_out(intents)
+            systemd.alive()
         wait_for_orders(orders, minute)
         self._finish_exits()
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
@@ -98,6 +101,7 @@ class Cycle:
             log.error("WebSocket update failed: %s", error)
         for ticker in {card["ticker"] for card in cards} - self._prefetched:
             self._prefetched.add(ticker)
+            systemd.alive()
             try:
                 db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=PREFETCHED_BARS)
             except AutoTraderError as error:

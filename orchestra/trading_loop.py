@@ -30,6 +30,7 @@ from system_databse import create_system_db, cycle_journal, heartbeats, system_d
 
 CLOSED_SLEEP = timedelta(minutes=15)
 RETRY_SECONDS = 5.0
+START_GOES_ON = "EXTEND_TIMEOUT_USEC=60000000"  # a start that only waits is given a minute more
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -71,7 +72,7 @@ def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> No
             return
         except StorageFull as error:
             log.error("Trading waits. %s", error)
-            systemd.notify("WATCHDOG=1")
+            systemd.notify(f"WATCHDOG=1\n{START_GOES_ON}")
             clock.pause(RETRY_SECONDS, stop)
 
 
@@ -109,14 +110,13 @@ class _Trader:
         self._full_since: str | None = None  # since when nothing could be stored
 
     def run(self, stop: threading.Event) -> None:
-        left_at = (
-            heartbeats.newest_market_time()
-        )  # before waiting for the exchange gives newer ones
+        systemd.notify("READY=1")  # the loop runs; that it waits for the exchange is its status
+        # Before waiting for the exchange gives newer ones
+        left_at = heartbeats.newest_market_time()
         _when_there_is_room(lambda: self._reach_exchange(stop), stop)
         if stop.is_set():
             return
         _when_there_is_room(lambda: self._take_up(left_at), stop)
-        systemd.notify("READY=1")
         while not stop.is_set():
             try:
                 self._step(stop)
@@ -158,7 +158,7 @@ class _Trader:
             log.error("%s", error)
             with contextlib.suppress(StorageFull):
                 heartbeats.record_event("disk", str(error))
-        systemd.notify("WATCHDOG=1")
+        systemd.alive("The disk is full.")
 
     def _note_room(self) -> None:
         if self._full_since is not None:
@@ -220,6 +220,7 @@ class _Trader:
                 heartbeats.beat(
                     {"orchestrator": ("degraded", message), "broker": ("down", message)}
                 )
+                systemd.alive(message)
                 clock.pause(RETRY_SECONDS, stop)
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
@@ -266,4 +267,4 @@ class _Trader:
                 "stream": ("ok" if stream.healthy else "degraded", heard),
             }
         )
-        systemd.notify("WATCHDOG=1")
+        systemd.alive(message)

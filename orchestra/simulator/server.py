@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 from typing import Any
 
-from orchestra.base import clock, settings
+from orchestra.base import clock, settings, systemd
 from orchestra.base.errors import AutoTraderError, SettingsError
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import Settings
@@ -128,7 +128,8 @@ def run(faults: list[dict[str, Any]] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"Simulated exchange ready: {exchange.url} and {exchange.stream_url}", flush=True)
-    stop.wait()
+    systemd.notify("READY=1")
+    systemd.feed_while_answering(f"{exchange.url}/_subscriptions", stop)
     exchange.stop()
     return 0
 
