@@ -13,9 +13,9 @@ try:
 except SettingsError as error:
     sys.exit(str(error))
 
-bind = f"{chosen.api_host}:{chosen.api_port}"
+bind = chosen.page_addresses
 workers = 1
-worker_class = "gthread"
+worker_class = "orchestra.web.deadline_worker.DeadlineWorker"
 threads = 4
 worker_tmp_dir = "/dev/shm"  # gunicorn's heartbeat file, kept off the card
 control_socket_disable = True

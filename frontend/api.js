@@ -64,9 +64,29 @@ function parsed(text) {
   }
 }
 
+/** What reading needs where it needs the PIN too, on the network: {pass(), admit(pass)}. */
+let door = { pass: () => null, admit: async () => false };
+
+/** Let a session hold the token that reading may need. */
+export function guard(session) {
+  door = session;
+}
+
+/** Read. Where the server asks for the PIN, so does the page; closed without it, the refusal stands. */
+async function get(path, signal) {
+  for (;;) {
+    const token = door.pass();
+    try {
+      return await request("GET", path, { token, signal });
+    } catch (error) {
+      if (error.code !== "pin_required" || !(await door.admit(token))) throw error;
+    }
+  }
+}
+
 /** The cards and the market. An answer without a list is a failure: an empty wall would be a lie. */
 async function algorithms(signal) {
-  const answer = await request("GET", "algorithms", { signal });
+  const answer = await get("algorithms", signal);
   if (Array.isArray(answer.algorithms)) return answer;
   throw new ApiError("The server answered without cards", { status: 200, code: "unexpected_answer" });
 }
@@ -79,12 +99,12 @@ function asked(query = {}) {
 
 export const api = {
   algorithms,
-  transactions: (id, query) => request("GET", `algorithms/${id}/transactions${asked(query)}`),
-  decisions: (id, query) => request("GET", `algorithms/${id}/decisions${asked(query)}`),
-  equity: (id) => request("GET", `algorithms/${id}/equity`),
-  bars: (ticker, limit) => request("GET", `bars/${encodeURIComponent(ticker)}${asked({ limit })}`),
-  availableAlgorithms: () => request("GET", "available-algorithms"),
-  cash: () => request("GET", "account/cash"),
+  transactions: (id, query) => get(`algorithms/${id}/transactions${asked(query)}`),
+  decisions: (id, query) => get(`algorithms/${id}/decisions${asked(query)}`),
+  equity: (id) => get(`algorithms/${id}/equity`),
+  bars: (ticker, limit) => get(`bars/${encodeURIComponent(ticker)}${asked({ limit })}`),
+  availableAlgorithms: () => get("available-algorithms"),
+  cash: () => get("account/cash"),
   validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
   addCard: (card, token) => request("POST", "algorithms", { body: card, token }),
   stopCard: (id, liquidate, token) => request("DELETE", `algorithms/${id}?liquidate=${liquidate}`, { token }),

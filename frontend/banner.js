@@ -6,7 +6,7 @@ import { localTime, span } from "./format.js";
 
 // Worst first. A health part that is not named here ranks in the middle, a part that is down first.
 const RANKS = [
-  "offline", "trader-stopped", "clock", "broker", "ledger", "data-old", "data",
+  "offline", "locked", "trader-stopped", "clock", "broker", "ledger", "data-old", "data",
   "card-frozen", "card-paused", "disk", "calendar-ended", "pin",
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
@@ -25,9 +25,10 @@ function rank({ kind, down }) {
 
 function offline(store) {
   if (!store.offline) return [];
-  if (!store.answer) return [{ kind: "offline", message: store.failure.message }];
+  const kind = store.failure?.code === "pin_required" ? "locked" : "offline";
+  if (!store.answer) return [{ kind, message: store.failure.message }];
   const ago = store.age < 60 ? "under a minute ago" : `${span(store.age)} ago`;
-  return [{ kind: "offline", message: `last data ${localTime(store.receivedAt)}, ${ago}` }];
+  return [{ kind, message: `last data ${localTime(store.receivedAt)}, ${ago}` }];
 }
 
 function unwell(health) {

@@ -1,6 +1,6 @@
 /** The entry: builds the parts and wires them; each part does its own work. */
 
-import { api } from "./api.js";
+import { api, guard } from "./api.js";
 import { Banner } from "./banner.js";
 import { Bar } from "./bar.js";
 import { Cards } from "./cards.js";
@@ -23,6 +23,7 @@ const poller = new Poller(api.algorithms, store);
 const layers = new Layers(find("[data-layers]"), find("[data-page]"));
 const pinPad = new PinPad(layers, api.validatePin);
 const session = new Session(pinPad);
+guard(session);
 const bar = new Bar(find(".bar"));
 const banner = new Banner(find("[data-banner-slot]"));
 const cards = new Cards(stripNode);

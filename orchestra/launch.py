@@ -46,7 +46,7 @@ def launch(*, open_browser: bool, setup_only: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     chosen = settings.current()
     refuse_unarmed_live()
-    address = f"http://{chosen.api_host}:{chosen.api_port}"
+    address = chosen.page_url
     if not setup_only and _is_ours(address):
         print(f"AutoTrader is running already: {address}/", flush=True)
         if open_browser:

@@ -5,10 +5,11 @@ an hour. All seconds here are machine seconds.
 """
 
 import hmac
+import sqlite3
 from dataclasses import dataclass
 
 from orchestra.base import clock, sqlite
-from system_databse import system_db_manager
+from system_databse import heartbeats, system_db_manager
 
 FREE_TRIES = 5
 FIRST_LOCK_SECONDS = 30.0
@@ -26,31 +27,50 @@ class PinTry:
 
 def try_pin(pin: str) -> PinTry:
     """Compare ``pin`` and count the try, in one transaction; while locked nothing is compared."""
+    failures, locked = _state(system_db_manager.ledger())
+    if 0 < locked <= _lock_seconds(failures):
+        # Without the write lock: a flood of tries must not keep the trader waiting for it
+        return PinTry(False, locked_seconds=locked)
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        # Unix seconds: a lock outlives the process
-        now = clock.machine_now().timestamp()
-        row = connection.execute("SELECT failures, locked_until FROM access").fetchone()
-        # The clock may have jumped: a lock never lasts longer than the longest one
-        locked = min(row["locked_until"] - now, LONGEST_LOCK_SECONDS)
+        failures, locked = _state(connection)
+        earned = _lock_seconds(failures)
+        if locked > earned:  # the clock was set back meanwhile: the lock begins anew, and ends
+            locked = earned
+            _set(connection, failures, earned)
         if locked > 0:
             return PinTry(False, locked_seconds=locked)
         stored = connection.execute("SELECT value FROM system_config WHERE key = 'pin'").fetchone()
         if hmac.compare_digest(pin.encode(), str(stored["value"]).encode()):
-            connection.execute("UPDATE access SET failures = 0, locked_until = 0")
+            _set(connection, 0, 0.0)
             return PinTry(True)
-        failures = row["failures"] + 1
-        lock = _lock_seconds(failures)
-        connection.execute(
-            "UPDATE access SET failures = ?, locked_until = ?", (failures, now + lock)
-        )
-        return PinTry(False, max(0, FREE_TRIES - failures), lock)
+        lock = _lock_seconds(failures + 1)
+        _set(connection, failures + 1, lock)
+        if lock > 0:
+            heartbeats.insert_event(
+                connection,
+                "access",
+                f"{failures + 1} wrong PINs in a row: locked for {lock:.0f} s.",
+            )
+        return PinTry(False, max(0, FREE_TRIES - failures - 1), lock)
 
 
 def change_pin(pin: str) -> None:
     """Store another PIN and forget the wrong tries of the old one."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.execute("UPDATE system_config SET value = ? WHERE key = 'pin'", (pin,))
-        connection.execute("UPDATE access SET failures = 0, locked_until = 0")
+        _set(connection, 0, 0.0)
+
+
+def _state(connection: sqlite3.Connection) -> tuple[int, float]:
+    """The wrong tries in a row, and how long the lock they earned still lasts by the clock."""
+    row = connection.execute("SELECT failures, locked_until FROM access").fetchone()
+    return row["failures"], row["locked_until"] - clock.machine_now().timestamp()
+
+
+def _set(connection: sqlite3.Connection, failures: int, lock_seconds: float) -> None:
+    # Unix seconds: a lock outlives the process
+    until = clock.machine_now().timestamp() + lock_seconds if lock_seconds > 0 else 0.0
+    connection.execute("UPDATE access SET failures = ?, locked_until = ?", (failures, until))
 
 
 def _lock_seconds(failures: int) -> float:

@@ -1,5 +1,6 @@
 """Signs of life of each part, and events a person should know."""
 
+import sqlite3
 from dataclasses import dataclass
 
 from orchestra.base import clock, sqlite
@@ -53,10 +54,17 @@ def newest_market_time() -> str | None:
 def record_event(kind: str, message: str, algo_id: int | None = None) -> None:
     """Write down something a person should know."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        connection.execute(
-            "INSERT INTO events (timestamp, kind, algorithm_id, message) VALUES (?, ?, ?, ?)",
-            (clock.stamp(), kind, algo_id, message),
-        )
+        insert_event(connection, kind, message, algo_id)
+
+
+def insert_event(
+    connection: sqlite3.Connection, kind: str, message: str, algo_id: int | None = None
+) -> None:
+    """Write down an event inside the caller's transaction."""
+    connection.execute(
+        "INSERT INTO events (timestamp, kind, algorithm_id, message) VALUES (?, ?, ?, ?)",
+        (clock.stamp(), kind, algo_id, message),
+    )
 
 
 def record_event_once(kind: str, message: str, algo_id: int) -> bool:

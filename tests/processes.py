@@ -110,7 +110,7 @@ class Terminal:
         self._ended: list[Part] = []
         self.http = requests.Session()
         self.http.trust_env = False
-        self.api_url = f"http://{chosen.api_host}:{chosen.api_port}"
+        self.api_url = chosen.page_url
         self.exchange_url = chosen.trading_url
 
     @property

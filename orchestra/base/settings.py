@@ -4,18 +4,29 @@ A value comes from the environment, else from ``.env`` in the project's root, el
 An empty value means the default.
 """
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from orchestra.base import hiding
 from orchestra.base.errors import SettingsError
+from orchestra.base.setting_checks import (
+    address,
+    boolean,
+    hosts,
+    moment,
+    number,
+    one_of,
+    port,
+    url,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER_URL = "https://paper-api.alpaca.markets"
@@ -26,144 +37,118 @@ _current: "Settings | None" = None
 DUMMY_KEY = "simulated"  # alpaca-py refuses to be built with an empty key
 
 
-def _boolean(text: str) -> bool:
-    if text not in ("True", "False"):
-        raise ValueError("exactly True or False")
-    return text == "True"
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        if text not in words:
-            raise ValueError(" or ".join(words))
-        return text
-
-    return check
-
-
-def _number(least: float, *, open_end: bool = False) -> Callable[[str], float]:
-    def check(text: str) -> float:
-        wanted = f"a number {'above' if open_end else 'of at least'} {least:g}"
-        try:
-            value = float(text)
-        except ValueError:
-            raise ValueError(wanted) from None
-        if not math.isfinite(value) or value < least or (open_end and value == least):
-            raise ValueError(wanted)
-        return value
-
-    return check
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise ValueError("a port number from 1 to 65535")
-    return int(text)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        raise ValueError("a UTC stamp like 2024-06-04T14:30:00Z") from None
-
-
-def _url(*schemes: str) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.scheme not in schemes or not parts.hostname:
-            raise ValueError(f"an address starting with {' or '.join(s + '://' for s in schemes)}")
-        return text
-
-    return check
-
-
 def _path(text: str) -> Path:
     return ROOT / Path(text).expanduser()
 
 
-def _setting(default: str, check: Callable[[str], Any], help: str) -> Any:
-    return field(metadata={"default": default, "check": check, "help": help})
+def _setting(default: str, check: Callable[[str], Any], help: str, *, secret: bool = False) -> Any:
+    metadata = {"default": default, "check": check, "help": help, "secret": secret}
+    return field(repr=not secret, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings, checked. Field ``api_port`` is the setting ``API_PORT``."""
 
-    alpaca_api_key: str = _setting("", str, "Alpaca key; empty: trade on the simulated exchange")
-    alpaca_secret: str = _setting("", str, "Alpaca secret; goes with the key")
-    alpaca_paper: bool = _setting("True", _boolean, "True: paper money. False: real money")
-    alpaca_feed: str = _setting("iex", _one_of("iex", "sip"), "iex: free plan. sip: paid plan")
+    alpaca_api_key: str = _setting(
+        "", str, "Alpaca key; empty: trade on the simulated exchange", secret=True
+    )
+    alpaca_secret: str = _setting("", str, "Alpaca secret; goes with the key", secret=True)
+    alpaca_paper: bool = _setting("True", boolean, "True: paper money. False: real money")
+    alpaca_feed: str = _setting("iex", one_of("iex", "sip"), "iex: free plan. sip: paid plan")
     alpaca_trading_url: str = _setting(
-        "", _url("http", "https"), "Another trading address than Alpaca's, without /v2"
+        "", url("http", "https"), "Another trading address than Alpaca's, without /v2"
     )
     alpaca_data_url: str = _setting(
-        "", _url("http", "https"), "Another data address than Alpaca's, without /v2"
+        "", url("http", "https"), "Another data address than Alpaca's, without /v2"
     )
     alpaca_stream_url: str = _setting(
-        "", _url("ws", "wss"), "Another stream address than Alpaca's, complete with its path"
+        "", url("ws", "wss"), "Another stream address than Alpaca's, complete with its path"
     )
     system_db: Path | None = _setting("", _path, "The ledger; default system_databse/system.db")
     stocks_db: Path | None = _setting("", _path, "Market data; default database/stocks.db")
     algorithms_dir: Path = _setting("algorithms", _path, "Folder with the algorithm files")
     log_dir: Path = _setting("logs", _path, "Folder for the log files")
-    api_host: str = _setting("127.0.0.1", str, "Address the page is served on")
-    api_port: int = _setting("5000", _port, "Port the page is served on")
+    api_host: str = _setting("127.0.0.1", address, "Address the page is served on")
+    allowed_hosts: frozenset[str] | None = _setting(
+        "",
+        hosts,
+        "Names the page answers to besides this machine's own, when it is on the network",
+    )
+    api_port: int = _setting("5000", port, "Port the page is served on")
     allocation_rule: str = _setting(
         "strict",
-        _one_of("strict", "net"),
+        one_of("strict", "net"),
         "What a new card may take. strict: cash - all allocations. net: cash - what cards hold back",
     )
     order_cushion_bps: float | None = _setting(
-        "", _number(0), "Room a buy leaves for a worse price, in 1/100 %; default 50, simulated 0"
+        "", number(0), "Room a buy leaves for a worse price, in 1/100 %; default 50, simulated 0"
     )
     order_open_seconds: float = _setting(
-        "30", _number(0, open_end=True), "How long an order may stay open before it is cancelled"
+        "30", number(0, open_end=True), "How long an order may stay open before it is cancelled"
     )
     brake_orders_per_hour: float | None = _setting(
-        "", _number(1), "Brake: most orders of one card within an hour; LIVE needs it"
+        "", number(1), "Brake: most orders of one card within an hour; LIVE needs it"
     )
     brake_card_daily_loss: float | None = _setting(
-        "", _number(0, open_end=True), "Brake: most dollars one card may lose a day; LIVE needs it"
+        "", number(0, open_end=True), "Brake: most dollars one card may lose a day; LIVE needs it"
     )
     brake_account_daily_loss: float | None = _setting(
-        "", _number(0, open_end=True), "Brake: most dollars all cards may lose a day; LIVE needs it"
+        "", number(0, open_end=True), "Brake: most dollars all cards may lose a day; LIVE needs it"
     )
     algorithm_deadline_seconds: float = _setting(
-        "10", _number(0, open_end=True), "How long one run of an algorithm may take"
+        "10", number(0, open_end=True), "How long one run of an algorithm may take"
     )
     algorithm_memory_mb: float = _setting(
-        "512", _number(0, open_end=True), "How much memory an algorithm may take, in MB"
+        "512", number(0, open_end=True), "How much memory an algorithm may take, in MB"
     )
     market_clock_start: datetime | None = _setting(
-        "", _moment, "Accelerated clock: market time at the anchor. Simulated only"
+        "", moment, "Accelerated clock: market time at the anchor. Simulated only"
     )
     market_clock_speed: float = _setting(
-        "1", _number(0, open_end=True), "Accelerated clock: market seconds per machine second"
+        "1", number(0, open_end=True), "Accelerated clock: market seconds per machine second"
     )
     market_clock_anchor: float | None = _setting(
-        "", _number(0), "Accelerated clock: unix time at which market time was START"
+        "", number(0), "Accelerated clock: unix time at which market time was START"
     )
     market_clock_skip_closed: bool = _setting(
-        "False", _boolean, "Accelerated clock: closed hours pass at once"
+        "False", boolean, "Accelerated clock: closed hours pass at once"
     )
     simulator_host: str = _setting("127.0.0.1", str, "Address of the simulated exchange")
-    simulator_port: int = _setting("5010", _port, "Its REST port")
-    simulator_stream_port: int = _setting("5011", _port, "Its stream port")
+    simulator_port: int = _setting("5010", port, "Its REST port")
+    simulator_stream_port: int = _setting("5011", port, "Its stream port")
     simulator_bars: Path | None = _setting(
         "", _path, "Folder of recorded TICKER/YYYY-MM-DD.csv to serve; empty: generated bars"
     )
     simulator_db: Path = _setting("var/simulator.db", _path, "Its own account's database")
     simulator_fill: str = _setting(
-        "close", _one_of("close", "open"), "Fill at the last close, or the running minute's open"
+        "close", one_of("close", "open"), "Fill at the last close, or the running minute's open"
     )
-    simulator_slippage_bps: float = _setting("0", _number(0), "Its fills are worse by 1/100 %")
+    simulator_slippage_bps: float = _setting("0", number(0), "Its fills are worse by 1/100 %")
     simulator_seed: int = _setting("2020", int, "Seed of its generated bars")
 
     @property
     def simulated_by_default(self) -> bool:
         """No keys and no address: the terminal brings its own exchange."""
         return not self.alpaca_api_key and not self.alpaca_trading_url
+
+    @property
+    def on_network(self) -> bool:
+        """Whether other machines can reach the page."""
+        return self.api_host != "localhost" and not IPv4Address(self.api_host).is_loopback
+
+    @property
+    def page_addresses(self) -> list[str]:
+        """Where the page is served, as host:port: on the network, for this machine itself too."""
+        hosts = [self.api_host]
+        if self.on_network and self.api_host != "0.0.0.0":
+            hosts.append("127.0.0.1")
+        return [f"{host}:{self.api_port}" for host in hosts]
+
+    @property
+    def page_url(self) -> str:
+        """Where this machine reaches the page, without a slash at the end."""
+        return f"http://{'127.0.0.1' if self.on_network else self.api_host}:{self.api_port}"
 
     @property
     def trading_url(self) -> str:
@@ -234,7 +219,7 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
             else:
                 values[each.name] = each.metadata["check"](text)
         except ValueError as wanted:
-            shown = "a hidden value" if "SECRET" in name or "KEY" in name else repr(text)
+            shown = "a hidden value" if each.metadata["secret"] else repr(text)
             raise SettingsError(f"Setting {name}: expected {wanted}, found {shown}.") from None
     settings = Settings(**values)
     _check_together(settings)
@@ -244,16 +229,21 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
 def _check_together(settings: Settings) -> None:
     if bool(settings.alpaca_api_key) != bool(settings.alpaca_secret):
         raise SettingsError("ALPACA_API_KEY and ALPACA_SECRET go together: one of them is empty.")
-    address = settings.trading_url.rstrip("/")
-    expected = PAPER_URL if settings.alpaca_paper else LIVE_URL
-    if address in (PAPER_URL, LIVE_URL) and address != expected:
+    if settings.on_network and not settings.allowed_hosts:
         raise SettingsError(
-            f"ALPACA_PAPER={settings.alpaca_paper} but ALPACA_TRADING_URL is {address}:"
+            f"API_HOST={settings.api_host} opens the page to the network: write the names it is called"
+            " by there into ALLOWED_HOSTS, like wall.local,192.168.1.20, or leave API_HOST empty."
+        )
+    trading = settings.trading_url.rstrip("/")
+    expected = PAPER_URL if settings.alpaca_paper else LIVE_URL
+    if trading in (PAPER_URL, LIVE_URL) and trading != expected:
+        raise SettingsError(
+            f"ALPACA_PAPER={settings.alpaca_paper} but ALPACA_TRADING_URL is {trading}:"
             " make them agree."
         )
     accelerated = settings.market_clock_speed != 1 or settings.market_clock_start is not None
-    for url in (settings.trading_url, settings.data_url, settings.stream_url):
-        host = urlsplit(url).hostname or ""
+    for each in (settings.trading_url, settings.data_url, settings.stream_url):
+        host = urlsplit(each).hostname or ""
         if accelerated and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
             raise SettingsError(
                 f"The market clock is accelerated, but {host} runs on real time:"
@@ -265,9 +255,11 @@ def _check_together(settings: Settings) -> None:
 
 def current() -> Settings:
     """This process's settings, read once."""
-    global _current
     if _current is None:
-        _current = load(os.environ, ROOT / ".env")
+        found = load(os.environ, ROOT / ".env")
+        hiding.keep_to_owner(ROOT / ".env", holds_keys=bool(found.alpaca_api_key))
+        adopt(found)
+        return found
     return _current
 
 
@@ -275,3 +267,6 @@ def adopt(settings: Settings | None) -> None:
     """Make these this process's settings; None: read them again when they are next asked for."""
     global _current
     _current = settings
+    if settings is not None:
+        secret = [each.name for each in fields(Settings) if each.metadata["secret"]]
+        hiding.know(str(getattr(settings, name) or "") for name in secret)

@@ -51,7 +51,7 @@ def create_app() -> Flask:
     app = Flask("autotrader", static_folder=str(settings.ROOT / "frontend"), static_url_path="")
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
-        TRUSTED_HOSTS=sorted({"127.0.0.1", "localhost", chosen.api_host}),
+        TRUSTED_HOSTS=sorted(security.OWN_HOSTS | (chosen.allowed_hosts or set())),
         SEND_FILE_MAX_AGE_DEFAULT=0,
         BUILD=_build_of(settings.ROOT / "frontend"),
     )

@@ -1,10 +1,16 @@
-"""Who may ask for what: foreign pages are kept out, and every change needs the PIN's token."""
+"""Who may ask for what: foreign pages are kept out, and every change needs the PIN's token.
+
+From another machine reading needs it too. The wall itself reads without: it starts by itself.
+"""
 
 import functools
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from flask import request
 
@@ -16,7 +22,32 @@ TOKEN_SECONDS = 120
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_tokens: dict[str, float] = {}
+OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
+# What another machine gets without a PIN: the page's files, where to enter the PIN, a sign of life
+OPEN_ENDPOINTS = frozenset(
+    {
+        "page",
+        "static",
+        "market.chart_library",
+        "healthz",
+        "api.validate_pin",
+        None,
+    }  # None: a 404, a 405
+)
+
+
+@dataclass
+class _Pass:
+    """Until when a token is good, on ``clock.elapsed``'s scale: each use prolongs it for its like.
+
+    The page reads all day; that must not keep the right to change things alive.
+    """
+
+    changes_until: float
+    reads_until: float
+
+
+_tokens: dict[str, _Pass] = {}
 _lock = threading.Lock()
 
 
@@ -49,6 +80,24 @@ def check_request() -> None:
         raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
     if request.method in ("POST", "PUT", "PATCH") and request.mimetype != "application/json":
         raise ApiError(415, "json_only", "Send JSON, with the Content-Type application/json.")
+    if request.endpoint not in OPEN_ENDPOINTS and not _is_from_here():
+        _require("reads_until")
+
+
+def _is_from_here() -> bool:
+    """Whether this machine asks itself, by its own name: the wall, or someone let in by SSH."""
+    host = urlsplit(f"//{request.host}").hostname
+    return host in OWN_HOSTS and ip_address(request.remote_addr or "::").is_loopback
+
+
+def _require(right: str) -> None:
+    """Refuse the request without a token that has this right; using it prolongs it."""
+    now = clock.elapsed()
+    with _lock:
+        found = _tokens.get(_bearer())
+        if found is None or getattr(found, right) <= now:
+            raise ApiError(401, "pin_required", "Enter the PIN first.")
+        setattr(found, right, now + TOKEN_SECONDS)
 
 
 def json_object() -> dict[str, Any]:
@@ -67,9 +116,10 @@ def new_token() -> str:
     token = secrets.token_urlsafe(32)
     now = clock.elapsed()
     with _lock:
-        for old in [old for old, expires in _tokens.items() if expires <= now]:
+        ended = [old for old, of in _tokens.items() if max(of.changes_until, of.reads_until) <= now]
+        for old in ended:
             del _tokens[old]
-        _tokens[token] = now + TOKEN_SECONDS
+        _tokens[token] = _Pass(now + TOKEN_SECONDS, now + TOKEN_SECONDS)
     return token
 
 
@@ -92,11 +142,7 @@ def pin_required(view: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        token, now = _bearer(), clock.elapsed()
-        with _lock:
-            if _tokens.get(token, 0.0) <= now:
-                raise ApiError(401, "pin_required", "Enter the PIN first.")
-            _tokens[token] = now + TOKEN_SECONDS
+        _require("changes_until")
         return view(*args, **kwargs)
 
     return guarded

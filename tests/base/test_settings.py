@@ -84,3 +84,43 @@ def test_the_environment_wins_over_the_file_and_the_owners_comments_are_no_part(
     assert settings.alpaca_paper is True
     assert settings.api_port == 82
     assert settings.log_dir == ROOT / "logs"
+
+
+def test_the_page_is_on_the_network_only_with_the_names_it_is_called_by() -> None:
+    for address in ("0.0.0.0", "192.168.1.20"):
+        with pytest.raises(SettingsError, match=f"API_HOST={address} .* ALLOWED_HOSTS"):
+            load({"API_HOST": address})
+    lan = {"API_HOST": "192.168.1.20", "ALLOWED_HOSTS": "Wall.local, 192.168.1.20"}
+    settings = load(lan)
+    assert settings.allowed_hosts == {"wall.local", "192.168.1.20"}
+    assert settings.on_network
+    assert settings.page_addresses == ["192.168.1.20:5000", "127.0.0.1:5000"]
+    assert settings.page_url == "http://127.0.0.1:5000"
+    everywhere = load(lan | {"API_HOST": "0.0.0.0", "API_PORT": "81"})
+    assert everywhere.page_addresses == ["0.0.0.0:81"]
+    assert everywhere.page_url == "http://127.0.0.1:81"
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "localhost", "127.0.0.2"])
+def test_a_loopback_address_is_not_the_network(address: str) -> None:
+    settings = load({"API_HOST": address})
+    assert not settings.on_network
+    assert settings.page_addresses == [settings.page_url.removeprefix("http://")]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("API_HOST", "wall.local"),
+        ("API_HOST", "::1"),
+        ("API_HOST", "1.2.3"),
+        ("ALLOWED_HOSTS", "wall.local:5000"),
+        ("ALLOWED_HOSTS", "http://wall.local"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", ".local"),
+        ("ALLOWED_HOSTS", "wall.local,"),
+    ],
+)
+def test_what_is_no_address_or_name_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: expected"):
+        load({"API_HOST": "0.0.0.0", "ALLOWED_HOSTS": "wall.local", name: value})

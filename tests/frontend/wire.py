@@ -147,6 +147,8 @@ class FakeApi:
         self.offline = False
         self.silent = False
         self.pin = "2020"
+        self.token = "secret-token"
+        self.reads_need_pin = False  # as for another machine than the wall
         self.bars: list[Json] = []
         self.equity: list[list[Any]] = []
         self.transactions: list[Json] = []
@@ -177,6 +179,8 @@ class FakeApi:
         return len(self.asked("GET", "algorithms"))
 
     def _answer(self, call: Call) -> Answer:
+        if self.reads_need_pin and call.method == "GET" and not self._has_token(call):
+            return error(401, "pin_required", "Enter the PIN first.")
         plain = call.path.partition("?")[0]
         reply = self.replies.get(f"{call.method} {call.path}")
         reply = reply or self.replies.get(f"{call.method} {plain}")
@@ -210,20 +214,23 @@ class FakeApi:
             "algorithms": self.cards,
         }
 
+    def _has_token(self, call: Call) -> bool:
+        return call.headers.get("authorization") == f"Bearer {self.token}"
+
     def _check_pin(self, call: Call) -> Answer:
         if call.body and call.body.get("pin") == self.pin:
-            return Answer({"valid": True, "token": "secret-token", "expires_in": 120})
+            return Answer({"valid": True, "token": self.token, "expires_in": 120})
         return error(401, "wrong_pin", "Wrong PIN", valid=False, attempts_left=4)
 
     def _add(self, call: Call) -> Answer:
-        if call.headers.get("authorization") != "Bearer secret-token":
+        if not self._has_token(call):
             return error(401, "pin_required", "The PIN is required")
         added = card(99, **(call.body or {}))
         self.cards = [*self.cards, added]
         return Answer(added, 201)
 
     def _stop(self, call: Call) -> Answer:
-        if call.headers.get("authorization") != "Bearer secret-token":
+        if not self._has_token(call):
             return error(401, "pin_required", "The PIN is required")
         number = int(call.path.split("/")[1].split("?")[0])
         self.cards = [each for each in self.cards if each["id"] != number]

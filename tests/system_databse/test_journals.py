@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
 from orchestra.base.errors import BadInput, NotFound, OrderRefused
 from system_databse import (
     access,
@@ -144,9 +144,34 @@ def test_each_further_wrong_pin_doubles_the_lock_up_to_an_hour() -> None:
         assert access.try_pin("1111").locked_seconds == seconds
 
 
-def test_a_jumped_clock_never_locks_for_longer_than_an_hour() -> None:
-    system_db_manager.ledger().execute("UPDATE access SET failures = 5, locked_until = 9e12")
-    assert access.try_pin("2020").locked_seconds == 3600
+def locked_until(failures: int, seconds: float) -> None:
+    """As a lock left behind that ends in so many seconds by the clock as it is now."""
+    until = clock.machine_now().timestamp() + seconds
+    with sqlite.transaction(system_db_manager.ledger()) as connection:
+        connection.execute("UPDATE access SET failures = ?, locked_until = ?", (failures, until))
+
+
+@pytest.mark.parametrize(("failures", "earned"), [(5, 30), (7, 120), (100, 3600)])
+def test_a_clock_that_was_set_back_locks_for_what_was_earned_and_no_longer(
+    failures: int, earned: int
+) -> None:
+    locked_until(failures, 400 * 86_400)
+    assert access.try_pin("2020").locked_seconds == earned
+    assert 0 < access.try_pin("2020").locked_seconds < earned  # it runs out
+    locked_until(failures, -0.001)
+    assert access.try_pin("2020").valid
+
+
+def test_each_lock_is_an_event_and_a_try_while_locked_is_none() -> None:
+    for _ in range(20):
+        access.try_pin("1111")
+    locked_until(5, -0.001)
+    access.try_pin("1111")
+    rows = system_db_manager.ledger().execute("SELECT message FROM events WHERE kind = 'access'")
+    assert [row["message"] for row in rows] == [
+        "5 wrong PINs in a row: locked for 30 s.",
+        "6 wrong PINs in a row: locked for 60 s.",
+    ]
 
 
 def test_parallel_wrong_pins_get_no_more_tries_than_one_by_one() -> None:
