@@ -1,4 +1,4 @@
-"""How much memory this process and its children take, from /proc: PSS, shared pages counted once."""
+"""How much memory processes take, from /proc: PSS, shared pages counted once."""
 
 import os
 from pathlib import Path
@@ -6,18 +6,25 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def tree_mb() -> float | None:
-    """Return MB of PSS of this process and all its descendants; None where /proc does not tell."""
+def tree(root: int) -> list[int]:
+    """Return the ids of a process and of all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in PROC.glob("[0-9]*"):
         parent = _parent(entry)
         if parent is not None:
             children.setdefault(parent, []).append(int(entry.name))
-    waiting, total = [os.getpid()], 0
+    found, waiting = [], [root]
     while waiting:
         pid = waiting.pop()
+        found.append(pid)
         waiting += children.get(pid, [])
-        total += _pss_kb(pid)
+    return found
+
+
+def tree_mb(root: int | None = None) -> float | None:
+    """Return MB of PSS of a process, by default this one, and its descendants; None where /proc does
+    not tell."""
+    total = sum(_pss_kb(pid) for pid in tree(os.getpid() if root is None else root))
     return round(total / 1024, 1) if total else None
 
 
