@@ -158,7 +158,29 @@ CREATE TABLE reports (
 CREATE INDEX events_time ON events(timestamp);
 """
 
-MIGRATIONS: tuple[str, ...] = (ROADMAP_SCHEMA + TERMINAL_SCHEMA, REPORT_SCHEMA)
+# A minute's decisions lie side by side: with the card first, each minute wrote a page for every card
+DECISIONS_BY_MINUTE = """
+CREATE TABLE decisions_by_minute (
+    algorithm_id INTEGER NOT NULL REFERENCES algorithm_instances(id),
+    minute TEXT NOT NULL,
+    bar TEXT,
+    action TEXT NOT NULL,
+    shares INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    milliseconds REAL NOT NULL,
+    PRIMARY KEY (minute, algorithm_id)
+) WITHOUT ROWID;
+INSERT INTO decisions_by_minute SELECT * FROM decisions;
+DROP TABLE decisions;
+ALTER TABLE decisions_by_minute RENAME TO decisions;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    ROADMAP_SCHEMA + TERMINAL_SCHEMA,
+    REPORT_SCHEMA,
+    DECISIONS_BY_MINUTE,
+)
 
 
 def create_database(path: Path | None = None) -> Path:

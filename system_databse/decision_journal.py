@@ -56,17 +56,10 @@ def asked_in(minute: str) -> set[int]:
 
 def page(algo_id: int, before: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:
     """Return a page of a card's decisions, newest first, and the next page's cursor (a minute)."""
-    rows = (
-        system_db_manager.ledger()
-        .execute(
-            "SELECT minute, bar, action, shares, reason, verdict, milliseconds FROM decisions"
-            " WHERE algorithm_id = ? AND minute < ? ORDER BY minute DESC LIMIT ?",
-            (algo_id, before or "9", limit + 1),
-        )
-        .fetchall()
-    )
-    found = [dict(row) for row in rows[:limit]]
-    return found, found[-1]["minute"] if len(rows) > limit else None
+    found = _newest_of_card(algo_id, before, limit + 1)
+    for row in found:
+        del row["algorithm_id"]
+    return found[:limit], found[limit - 1]["minute"] if len(found) > limit else None
 
 
 def prune(before: datetime) -> int:
@@ -80,14 +73,29 @@ def prune(before: datetime) -> int:
 
 def last_decisions(algo_ids: list[int]) -> dict[int, dict[str, Any]]:
     """Return each card's newest decision as ``bar, action, shares, reason, verdict``."""
-    connection = system_db_manager.ledger()
-    found = {}
+    newest = system_db_manager.ledger().execute(
+        "SELECT * FROM decisions WHERE minute = (SELECT MAX(minute) FROM decisions)"
+    )
+    rows = {row["algorithm_id"]: dict(row) for row in newest}
     for algo_id in algo_ids:
-        row = connection.execute(
-            "SELECT bar, action, shares, reason, verdict FROM decisions"
-            " WHERE algorithm_id = ? ORDER BY minute DESC LIMIT 1",
-            (algo_id,),
-        ).fetchone()
-        if row is not None:
-            found[algo_id] = dict(row)
-    return found
+        if algo_id not in rows:
+            rows.update({row["algorithm_id"]: row for row in _newest_of_card(algo_id, None, 1)})
+    names = ("bar", "action", "shares", "reason", "verdict")
+    return {
+        algo_id: {name: rows[algo_id][name] for name in names}
+        for algo_id in algo_ids
+        if algo_id in rows
+    }
+
+
+def _newest_of_card(algo_id: int, before: str | None, limit: int) -> list[dict[str, Any]]:
+    """A card's newest decisions; looked for only while it was running, from the end backwards."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT d.algorithm_id, d.minute, d.bar, d.action, d.shares, d.reason, d.verdict,"
+        " d.milliseconds FROM algorithm_instances a JOIN decisions d ON d.algorithm_id = a.id"
+        " AND d.minute >= substr(a.created_at, 1, 17) || '00Z'"
+        " AND d.minute <= coalesce(a.stopped_at, '9')"
+        " WHERE a.id = ? AND d.minute < ? ORDER BY d.minute DESC LIMIT ?",
+        (algo_id, before or "9", limit),
+    )
+    return [dict(row) for row in rows]

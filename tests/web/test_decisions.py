@@ -10,9 +10,16 @@ from orchestra.base.market_calendar import MINUTE
 from orchestra.simulator import Exchange
 from system_databse import card_parameters, decision_journal, system_db_manager
 from system_databse.decision_journal import JournalledDecision
+from tests.exchange_fixture import set_clock
 from tests.web.conftest import Api, assert_error
 
 FIRST = clock.parse("2024-06-04T13:30:00Z")
+
+
+def added(ticker: str) -> int:
+    """A card that was added at the open."""
+    set_clock(clock.stamp(FIRST))
+    return system_db_manager.create_algorithm(ticker, "sma_crossover", 1000)
 
 
 def decided(card: int, count: int) -> None:
@@ -25,8 +32,7 @@ def decided(card: int, count: int) -> None:
 
 
 def test_decisions_come_newest_first_page_by_page(api: Api) -> None:
-    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 1000)
-    other = system_db_manager.create_algorithm("AAPL", "sma_crossover", 1000)
+    card, other = added("NVDA"), added("AAPL")
     decided(card, 120)
     decided(other, 3)
     path = f"/api/algorithms/{card}/decisions"
@@ -57,7 +63,7 @@ def test_what_is_no_page_of_decisions_is_refused(api: Api) -> None:
 
 
 def test_old_decisions_are_pruned(api: Api) -> None:
-    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 1000)
+    card = added("NVDA")
     decided(card, 10)
     assert decision_journal.prune(FIRST + 4 * MINUTE) == 4
     assert len(api.read(f"/api/algorithms/{card}/decisions")["items"]) == 6
