@@ -9,7 +9,7 @@ from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from database import bars, checks, db_manager
+from database import arrivals, bars, checks, db_manager
 from database.bars import Bar
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import BadInput
@@ -18,6 +18,7 @@ KEPT_MINUTES = 8  # how many minutes' arrivals are remembered for those who wait
 STOP_SECONDS = 5.0  # machine seconds for what is queued to be stored
 
 log = logging.getLogger("autotrader.websocket")
+Heard = tuple[dict[str, Any], datetime]  # a raw bar, and when it came (market time)
 
 
 class BarWriter:
@@ -28,7 +29,7 @@ class BarWriter:
         self.newest: str | None = None  # the newest minute stored
         self.corrected = 0  # stored bars that an updated one has changed
         self.met_damage = False  # whether the file was damaged when last written to
-        self._queue: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Heard | None] = SimpleQueue()
         self._stored = threading.Condition()
         self._arrivals: dict[str, set[str]] = {}  # tickers by minute
         self._thread: threading.Thread | None = None
@@ -36,7 +37,7 @@ class BarWriter:
     def put(self, raw: dict[str, Any]) -> None:
         """Take one raw bar; never blocks and never raises."""
         self.received += 1
-        self._queue.put(raw)
+        self._queue.put((raw, clock.now()))
 
     def start(self) -> None:
         """Start the thread, with a queue of its own, unless it runs."""
@@ -65,7 +66,7 @@ class BarWriter:
                 self._stored.wait(left)
         return missing
 
-    def _work(self, queue: "SimpleQueue[dict[str, Any] | None]") -> None:
+    def _work(self, queue: "SimpleQueue[Heard | None]") -> None:
         going_on = True
         while going_on:
             batch = [queue.get()]
@@ -73,17 +74,24 @@ class BarWriter:
                 while True:
                     batch.append(queue.get_nowait())
             going_on = None not in batch
-            self._store([raw for raw in batch if raw is not None])
+            self._store([heard for heard in batch if heard is not None])
         sqlite.close_kept()
 
-    def _store(self, batch: list[dict[str, Any]]) -> None:
-        usable = [pair for pair in map(_pair, batch) if pair is not None]
+    def _store(self, batch: list[Heard]) -> None:
+        usable: list[tuple[str, Bar]] = []
+        streamed: dict[str, dict[str, int]] = {}
+        for raw, moment in batch:
+            pair = _pair(raw)
+            if pair is not None:
+                usable.append(pair)
+                ms = arrivals.milliseconds(raw["t"].to_datetime(), moment)
+                streamed.setdefault(pair[1]["timestamp"], {}).setdefault(pair[0], ms)
         if not usable:
             return
         try:
-            for raw in batch:
+            for raw, _ in batch:
                 self._note_correction(raw)
-            db_manager.insert_minute_bars(usable)
+            db_manager.insert_minute_bars(usable, streamed)
         except (sqlite3.Error, OSError) as error:
             # Not lost: their minutes stay uncovered, so they are asked for over REST
             log.error("%d streamed bars could not be stored: %s", len(usable), error)

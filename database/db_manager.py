@@ -8,7 +8,8 @@ bar that has not ended by the market clock. Wrong arguments raise BadInput and c
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from database import bars, checks, gaps, schema, smart_fetch, verdicts
+from database import arrivals, bars, checks, gaps, schema, smart_fetch
+from database.arrivals import Came
 from database.bars import Bar
 from database.contents import claim_source, recorded_source
 from database.schema import initialize_database
@@ -92,8 +93,14 @@ def insert_historical_data(ticker: str, bars_given: Iterable[Bar]) -> int:
     return stored
 
 
-def insert_minute_bars(bars_by_ticker: Iterable[tuple[str, Bar]]) -> int:
-    """Store the bars of many tickers, as (ticker, bar), in one transaction; how many were stored."""
+def insert_minute_bars(
+    bars_by_ticker: Iterable[tuple[str, Bar]], streamed: Came | None = None
+) -> int:
+    """Store the bars of many tickers, as (ticker, bar), in one transaction; how many were stored.
+
+    ``streamed`` says when the stream brought them: by minute and ticker, milliseconds of market time
+    after the minute's end.
+    """
     rows = [
         row for ticker, bar in bars_by_ticker for row in bars.rows_of(checks.ticker(ticker), [bar])
     ]
@@ -107,7 +114,9 @@ def insert_minute_bars(bars_by_ticker: Iterable[tuple[str, Bar]]) -> int:
         stored = bars.store(connection, rows)
         for minute, tickers in sorted(tickers_of.items()):
             gaps.cover_minute(connection, tickers, minute)
-        verdicts.note_arrivals(connection)
+        if streamed:
+            came = {minute: streamed[minute] for minute in tickers_of if minute in streamed}
+            arrivals.note(connection, "streamed", came)
     return stored
 
 

@@ -9,7 +9,7 @@ from alpaca.data.enums import Adjustment, DataFeed
 from alpaca.data.requests import StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 
-from database import bars, checks, gaps, schema, verdicts
+from database import arrivals, bars, checks, gaps, schema
 from database.bars import Bar, Row
 from database.calendar import calendar
 from database.contents import claim_source
@@ -91,12 +91,15 @@ class HistoricalFetcher:
         while begins:
             first = min(begins.values())
             together = [each for each in begins if begins[each] < first + GRID_MINUTES]
-            stored += self.fetch_range(together, (first, newest))
+            stored += self.fetch_range(together, (first, newest), followed=True)
             begins = {each: begins[each] for each in begins if each not in together}
         return stored
 
-    def fetch_range(self, tickers: list[str], wanted: gaps.Range) -> int:
-        """Ask for a range of ended minutes in one request and store the answer with its coverage."""
+    def fetch_range(self, tickers: list[str], wanted: gaps.Range, *, followed: bool = False) -> int:
+        """Ask for a range of ended minutes in one request and store the answer with its coverage.
+
+        Of tickers that were ``followed`` all this time it is noted that the stream did not bring them.
+        """
         self._await_budget()
         answer = _answer(tickers, wanted)
         rows_of = {ticker: _rows(ticker, answer.get(ticker) or [], wanted) for ticker in tickers}
@@ -105,9 +108,9 @@ class HistoricalFetcher:
         with sqlite.transaction(connection):
             schema.add_tickers(connection, tickers)
             for ticker, rows in rows_of.items():
+                _note_arrivals(ticker, wanted, rows, followed)
                 stored += bars.store(connection, rows)
                 _note_answer(ticker, wanted, rows)
-            verdicts.note_arrivals(connection)
         return stored
 
     def _await_budget(self) -> None:
@@ -185,6 +188,22 @@ def _stamp(text: str) -> str:
     if len(text) == 20 and text[19] == "Z":
         return text
     return clock.stamp(datetime.fromisoformat(text))
+
+
+def _note_arrivals(ticker: str, wanted: gaps.Range, rows: list[Row], followed: bool) -> None:
+    """Note when those bars came that a cycle was lacking, or, of a followed ticker, all new ones."""
+    connection, now = schema.stocks(), clock.now()
+    newest = calendar().minute_number(now)
+    recent = (max(wanted[0], newest - GAP_SESSIONS * GRID_MINUTES), wanted[1])
+    if recent[0] > recent[1] or not rows:
+        return
+    holes = [gaps.stamps(hole) for hole in gaps.missing(connection, ticker, recent)]
+    new = [row[1] for row in rows if any(low <= row[1] <= high for low, high in holes)]
+    if new and not followed:
+        asked = arrivals.between(new[0], new[-1])
+        new = [minute for minute in new if minute in asked and ticker in asked[minute].lacking]
+    came = {minute: {ticker: arrivals.milliseconds(clock.parse(minute), now)} for minute in new}
+    arrivals.note(connection, "fetched", came)
 
 
 def _note_answer(ticker: str, wanted: gaps.Range, rows: list[Row]) -> None:

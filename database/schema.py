@@ -11,8 +11,9 @@ from orchestra.base.errors import ForeignContents
 from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
 from orchestra.base.settings import Settings
 
-VERSION = "2"
-UPGRADED = frozenset({"1"})  # versions that lack only tables, which are added
+VERSION = "3"
+# Versions that lack only tables, which are added. 2 kept late bars in ``awaited``.
+UPGRADED = frozenset({"1", "2"})
 GRID_ROWS = len(nyse().sessions) * GRID_MINUTES
 VIEW_TICKERS = 399  # 5 columns each and the timestamp: SQLite ends at 2000
 PRICES = ("open", "high", "low", "close", "volume")
@@ -49,11 +50,14 @@ CREATE TABLE IF NOT EXISTS coverage (
 CREATE TABLE IF NOT EXISTS asked (
     ticker TEXT PRIMARY KEY, first TEXT NOT NULL, last TEXT NOT NULL, at TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS awaited (
-    ticker TEXT NOT NULL, minute TEXT NOT NULL, asked_at TEXT NOT NULL, arrived_at TEXT,
-    PRIMARY KEY (ticker, minute)
+DROP TABLE IF EXISTS awaited;
+CREATE TABLE IF NOT EXISTS arrivals (
+    minute TEXT PRIMARY KEY,
+    asked INTEGER,
+    lacking TEXT NOT NULL DEFAULT '[]',
+    streamed TEXT NOT NULL DEFAULT '{}',
+    fetched TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS awaited_still ON awaited (minute) WHERE arrived_at IS NULL;
 CREATE VIEW IF NOT EXISTS market_data AS SELECT timestamp FROM minutes;
 """
 

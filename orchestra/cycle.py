@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from database import db_manager, verdicts
+from database import arrivals, db_manager
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
@@ -146,7 +146,7 @@ class Cycle:
         except AutoTraderError as error:
             log.warning("Bars of %s are missing: %s", due, error)
         still = [each for each in tickers if db_manager.check_data_exists(each, due, due)]
-        verdicts.note_awaited(still, due)
+        arrivals.note_asked(bar_minute, still)
 
     def _exits(self, minute: datetime, unsettled: set[int]) -> list[Intent]:
         """Sell what cards hold that were stopped with 'sell'."""

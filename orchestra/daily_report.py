@@ -9,8 +9,9 @@ from itertools import pairwise
 from statistics import quantiles
 from typing import Any
 
-from database import db_manager, verdicts
+from database import db_manager
 from database.calendar import calendar
+from database.session_data import session_data
 from orchestra.base import clock, disk, memory, settings
 from orchestra.base.errors import NotFound
 from orchestra.base.market_calendar import MINUTE, Session
@@ -80,7 +81,7 @@ def of_session(session: Session, memory_mb: float | None = None) -> Report:
         "minutes": _minutes(due, decisions, late),
         "card_minutes": _card_minutes(due, decisions),
         "late_ms": _spread(list(late.values())),
-        "bars": _bars(session, last),
+        "bars": _bars(session),
         "orders": day_figures.orders_by_state(session.open, last),
         "fills": _fills(fills),
         "slippage": _slippage(fills),
@@ -162,14 +163,23 @@ def _spread(values: list[float]) -> Report:
     return {"p50": round(cuts[49], 3), "p99": round(cuts[98], 3), "max": round(max(values), 3)}
 
 
-def _bars(session: Session, last: datetime) -> Report:
-    """Each verdict's number over the session's minutes of the tickers that have had cards in it."""
-    counts = {"bar": 0, "late": 0, "no trade": 0, "missing": 0}
+def _bars(session: Session) -> Report:
+    """How the session's bars came, of the tickers that have had cards in it."""
     tickers = {card["ticker"] for card in _cards_in(session)}
-    for ticker in sorted(tickers):
-        for each in verdicts.verdicts(ticker, clock.stamp(session.open), clock.stamp(last)):
-            counts[each.verdict] += 1
-    return {"tickers": len(tickers), **counts}
+    found = session_data(tickers, session)
+    return {
+        "tickers": len(tickers),
+        "bar": found.on_time,
+        "late": found.late,
+        "no trade": found.no_trade,
+        "missing": found.missing,
+        "gaps_closed": found.gaps_closed,
+        "delay_seconds": {
+            "p50": found.delay_median,
+            "p99": found.delay_p99,
+            "max": found.delay_longest,
+        },
+    }
 
 
 def _cards_in(session: Session) -> list[Card]:

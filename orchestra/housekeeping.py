@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from database import verdicts
+from database import arrivals
 from orchestra import daily_report
 from orchestra.base.errors import StorageFull
 from system_databse import cycle_journal, decision_journal
@@ -17,7 +17,7 @@ def after_close(now: datetime) -> None:
     """Drop what is older than is kept, and make the reports that are due. Raises StorageFull."""
     before = now - JOURNALS_KEPT
     decision_journal.prune(before)
-    verdicts.prune(before)
+    arrivals.prune(before)
     cycle_journal.prune(before)
     make_reports(now)
 

@@ -43,6 +43,7 @@ def lines(found: Report) -> list[str]:
         f"Lateness       {_spread(found['late_ms'])}",
         f"Bars           {bars['bar']} in time, {bars['late']} late, {bars['no trade']} without a"
         f" trade, {bars['missing']} missing, {bars['tickers']} tickers",
+        *_arrivals(bars),
         f"Orders         {_counted(found['orders'])}",
         f"Fills          {_side(found['fills'], 'buy')}, {_side(found['fills'], 'sell')}",
         f"Slippage       {_slippage(slippage)}",
@@ -100,6 +101,17 @@ def _spread(of: dict[str, float | None]) -> str:
     if of["p50"] is None:
         return "no cycle was run"
     return f"p50 {of['p50']:.1f}, p99 {of['p99']:.1f}, max {of['max']:.1f} ms after the wake-up"
+
+
+def _arrivals(bars: dict[str, Any]) -> list[str]:
+    """How the bars came; nothing where no arrival is known."""
+    delay = bars.get("delay_seconds", {"max": None})
+    if delay["max"] is None:
+        return []
+    return [
+        f"Arrivals       p50 {delay['p50']:.1f}, p99 {delay['p99']:.1f}, max {delay['max']:.1f} s after"
+        f" the minute; {bars['gaps_closed']} bars fetched that the stream did not bring"
+    ]
 
 
 def _counted(numbers: dict[str, int]) -> str:

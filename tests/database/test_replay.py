@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from database import db_manager, verdicts
+from database import arrivals, db_manager, verdicts
 from database.historical_pull import HistoricalFetcher
 from database.realtime_pull import RealtimeStreamer
 from orchestra.base import clock
@@ -81,7 +81,7 @@ def _live_through(
                 HistoricalFetcher().close_gaps([ticker], due)
             stamp = clock.stamp(due)
             missing = db_manager.check_data_exists(ticker, stamp, stamp)
-            verdicts.note_awaited([ticker] if missing else [], stamp)
+            arrivals.note_asked(due, [ticker] if missing else [])
     finally:
         exchange.faults.clear()
         streamer.stop()

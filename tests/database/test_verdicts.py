@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from database import db_manager, verdicts
+from database import arrivals, db_manager, gaps, schema, verdicts
 from database.historical_pull import HistoricalFetcher
+from database.session_data import SessionData, session_data
+from database.verdicts import Verdict
 from orchestra.base import settings
 from orchestra.base import sqlite as house_sqlite
+from orchestra.base.market_calendar import nyse
 from orchestra.simulator import Exchange
 from tests.conftest import Configure
 from tests.database.conftest import At, bar
@@ -36,38 +39,96 @@ def utc(stamp: str) -> datetime:
 def test_the_four_verdicts(at: At) -> None:
     at("2024-06-04T13:34:03Z")
     db_manager.insert_historical_data("NVDA", [bar("2024-06-04T13:30:00Z")])
-    verdicts.note_awaited(["NVDA"], "2024-06-04T13:31:00Z")
-    verdicts.note_awaited(["NVDA"], "2024-06-04T13:32:00Z")
+    for minute in ("2024-06-04T13:31:00Z", "2024-06-04T13:32:00Z"):
+        arrivals.note_asked(utc(minute), ["NVDA"])
     assert words("NVDA", OPEN, "2024-06-04T20:00:00Z") == ["bar", "missing", "missing", "missing"]
     assert verdicts.late_since(utc(OPEN)) == 0
-    db_manager.insert_minute_bars([("NVDA", bar("2024-06-04T13:31:00Z"))])
+    late, on_time = "2024-06-04T13:31:00Z", "2024-06-04T13:33:00Z"
+    db_manager.insert_minute_bars([("NVDA", bar(late))], {late: {"NVDA": 170_000}})
     assert verdicts.late_since(utc(OPEN)) == 1
-    db_manager.insert_minute_bars([("NVDA", bar("2024-06-04T13:33:00Z"))])
-    assert words("NVDA", OPEN, "2024-06-04T13:33:00Z") == ["bar", "late", "missing", "bar"]
-    late = verdicts.verdicts("NVDA", OPEN, "2024-06-04T13:33:00Z")[1]
-    assert late.asked_at is not None and late.arrived_at is not None
-    assert "2024-06-04T13:34:03Z" <= late.asked_at <= late.arrived_at
-    assert verdicts.prune(utc("2024-06-04T13:32:00Z")) == 1
-    assert words("NVDA", OPEN, "2024-06-04T13:31:00Z") == ["bar", "bar"]
+    db_manager.insert_minute_bars([("NVDA", bar(on_time))], {on_time: {"NVDA": 250}})
+    arrivals.note_asked(utc(on_time), [])
+    assert words("NVDA", OPEN, on_time) == ["bar", "late", "missing", "bar"]
+    found = verdicts.verdicts("NVDA", OPEN, on_time)
+    assert found[0] == Verdict(OPEN, "bar")  # history: nobody waited for it
+    assert found[1].delay == 170.0 and found[1].arrived_at == "2024-06-04T13:34:50Z"
+    assert found[1].asked_at == "2024-06-04T13:34:03Z" and found[1].way == "streamed"
+    assert found[3] == Verdict(
+        on_time, "bar", "2024-06-04T13:34:03Z", "2024-06-04T13:34:00Z", 0.25, "streamed"
+    )
+    assert verdicts.late_since(utc(OPEN)) == 1
+    assert arrivals.prune(utc("2024-06-04T13:32:00Z")) == 1
+    assert words("NVDA", OPEN, late) == ["bar", "bar"]
+
+
+def test_a_bars_first_arrival_and_a_minutes_first_asking_count(at: At) -> None:
+    at("2024-06-04T13:31:02Z")
+    arrivals.note_asked(utc(OPEN), ["NVDA"])
+    for ms in (40, 30_000):  # the bar, and half a minute later its correction
+        db_manager.insert_minute_bars([("NVDA", bar(OPEN))], {OPEN: {"NVDA": ms}})
+    db_manager.insert_minute_bars([("BRK.B", bar(OPEN))], {OPEN: {"BRK.B": 5000}})
+    at("2024-06-04T13:40:00Z")
+    arrivals.note_asked(utc(OPEN), [])
+    known = arrivals.between(OPEN, OPEN)[OPEN]
+    assert {ticker: each.milliseconds for ticker, each in known.came.items()} == {
+        "NVDA": 40,
+        "BRK.B": 5000,
+    }
+    assert known.asked is not None and 2000 <= known.asked < 60_000
+    assert known.lacking == {"NVDA"}
+    assert words("BRK.B", OPEN, OPEN) == ["late"]
+
+
+def test_a_session_in_figures(at: At) -> None:
+    at("2024-06-04T13:36:03Z")  # six minutes have ended
+    minutes = [f"2024-06-04T13:3{n}:00Z" for n in range(6)]
+    for ticker, delays in {"NVDA": (100, 200, 300, 9000, 400), "BRK.B": (50,)}.items():
+        for minute, ms in zip(minutes, delays, strict=False):
+            db_manager.insert_minute_bars([(ticker, bar(minute))], {minute: {ticker: ms}})
+            at("2024-06-04T13:36:03Z")
+    with house_sqlite.transaction(schema.stocks()) as connection:
+        number = gaps.number_of(minutes[1])
+        gaps.cover(connection, "BRK.B", (number, number + 2))
+        arrivals.note(connection, "fetched", {minutes[4]: {"NVDA": 350}})
+        connection.execute("UPDATE arrivals SET asked = 3000")
+    session = nyse().session_at(utc(OPEN))
+    assert session is not None
+    assert session_data(["NVDA", "BRK.B"], session) == SessionData(
+        minutes=12,
+        on_time=5,
+        late=1,
+        no_trade=3,
+        missing=3,
+        gaps_closed=1,  # REST was faster than the stream
+        delay_median=0.2,  # of 0.05 0.1 0.2 0.3 0.35 9.0
+        delay_p99=9.0,
+        delay_longest=9.0,
+    )
+    at("2024-06-04T13:00:00Z")
+    empty = session_data(["NVDA"], session)
+    assert (empty.minutes, empty.delay_median) == (0, None)
 
 
 def test_the_exchange_says_that_there_was_no_trade(exchange: Exchange) -> None:
     exchange.faults.add({"name": "missing_bars", "where": "both", "symbols": ["NVDA"]})
     minute = "2024-06-04T14:20:00Z"
-    verdicts.note_awaited(["NVDA"], minute)
+    arrivals.note_asked(utc(minute), ["NVDA"])
     assert words("NVDA", minute, minute) == ["missing"]
     HistoricalFetcher().fetch("NVDA", minute, minute)
     assert words("NVDA", minute, minute) == ["no trade"]
-    verdicts.note_awaited([], "2024-06-04T14:21:00Z")
-    left = house_sqlite.kept(settings.current().stocks_db_path, synchronous="NORMAL")
-    assert left.execute("SELECT count(*) FROM awaited").fetchone()[0] == 0
+    assert verdicts.late_since(utc(OPEN)) == 0
 
 
 def test_a_late_answer_over_rest_counts_as_late(exchange: Exchange) -> None:
     minute = "2024-06-04T14:20:00Z"
-    verdicts.note_awaited(["SPY"], minute)
+    arrivals.note_asked(utc(minute), ["SPY"])
     HistoricalFetcher().fetch("SPY", minute, minute)
     assert words("SPY", minute, minute) == ["late"]
+    assert verdicts.late_since(utc(OPEN)) == 1
+    HistoricalFetcher().fetch("QQQ", minute, minute)  # for which no cycle has waited
+    assert verdicts.verdicts("QQQ", minute, minute) == [
+        Verdict(minute, "bar", "2024-06-04T14:30:00Z")
+    ]
 
 
 def asked_of(exchange: Exchange) -> int:
@@ -99,6 +160,9 @@ def test_holes_close_together_however_they_came_about(exchange: Exchange) -> Non
         assert missing == []
     assert fetcher.close_gaps(["QQQ", "SPY"], last) == 0
     assert asked_of(exchange) - before == 3
+    found = verdicts.verdicts("QQQ", "2024-06-03T14:29:00Z", "2024-06-03T14:30:00Z")
+    assert found[0] == Verdict("2024-06-03T14:29:00Z", "bar")
+    assert found[1].way == "fetched" and found[1].delay == 3 * 86_400 - 30
 
 
 def test_history_that_was_never_followed_is_no_gap(exchange: Exchange) -> None:
@@ -116,13 +180,14 @@ def test_an_older_file_gets_the_table_it_lacks_and_keeps_its_corrections(
     house_sqlite.close_kept()
     path = settings.current().stocks_db_path
     old = sqlite3.connect(path)
-    old.execute("DROP TABLE awaited")
+    old.execute("DROP TABLE arrivals")
+    old.execute("CREATE TABLE awaited (ticker TEXT, minute TEXT)")
     old.execute("DELETE FROM sessions WHERE day = '2024-06-05'")
     old.execute("UPDATE contents SET value = '1' WHERE key = 'schema_version'")
     old.commit()
     old.close()
     change(ALPACA_DATA_URL=f"http://127.0.0.1:{free_port()}")
-    verdicts.note_awaited(["NVDA"], "2024-06-04T13:31:00Z")
+    arrivals.note_asked(utc("2024-06-04T13:31:00Z"), ["NVDA"])
     assert words("NVDA", OPEN, "2024-06-04T13:31:00Z") == ["bar", "missing"]
     kept = house_sqlite.kept(path, synchronous="NORMAL")
     assert kept.execute("SELECT count(*) FROM sessions").fetchone()[0] == 3_265

@@ -219,6 +219,17 @@ def test_bars_are_counted_by_their_verdict(card: int) -> None:
     assert counts["tickers"] == 1
     # insert_historical_data stores bars and answers for no minute between them
     assert (counts["bar"], counts["missing"]) == (3, 207)
+    assert counts["delay_seconds"] == {"p50": None, "p99": None, "max": None}
+
+
+def test_how_bars_came_is_told(card: int) -> None:
+    minute = "2024-11-29T15:00:00Z"
+    figures = dict.fromkeys(("open", "high", "low", "close"), 99.0)
+    bar = {"timestamp": minute, **figures, "volume": 100}
+    db_manager.insert_minute_bars([("NVDA", bar)], {minute: {"NVDA": 1250}})
+    made()
+    told = CliRunner().invoke(main, ["report", "2024-11-29"])
+    assert "p50 1.2, p99 1.2, max 1.2 s after the minute; 0 bars fetched" in told.output
 
 
 def test_the_command_prints_it_and_names_a_day_without_a_session(card: int) -> None:
