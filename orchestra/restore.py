@@ -136,8 +136,7 @@ def _put_in_place(fresh: Path, database: Path) -> Path | None:
     """Exchange the files so that a power cut leaves one whole ledger; return the old one's new name."""
     aside = None
     if database.exists():
-        stamp = f"{clock.machine_now():%Y%m%dT%H%M%SZ}"
-        aside = database.with_name(f"{database.name}.replaced-{stamp}")
+        aside = _free_name(database)
         with suppress(sqlite3.Error), closing(sqlite.connect(database)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")  # takes in what the log still holds
         for beside in BESIDE:  # left only where it is damaged; the new one must not read it
@@ -152,6 +151,14 @@ def _put_in_place(fresh: Path, database: Path) -> Path | None:
     fresh.replace(database)
     sqlite.settle(database)
     return aside
+
+
+def _free_name(database: Path) -> Path:
+    name = f"{database.name}.replaced-{clock.machine_now():%Y%m%dT%H%M%SZ}"
+    candidates = (
+        database.with_name(name + more) for more in ("", *(f"-{n}" for n in range(2, 99)))
+    )
+    return next(path for path in candidates if not path.exists())
 
 
 def _go_on_from(left_at: str | None) -> None:
