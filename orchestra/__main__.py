@@ -117,6 +117,7 @@ def report(**arguments: Any) -> None:
     command.report(**arguments)
 
 
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def backup(as_json: bool) -> None:
     """Back the ledger up, also while it is traded on: verified, into BACKUP_DIR.

@@ -194,8 +194,9 @@ def create_database(path: Path | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite.connect(path)
     try:
-        for number in range(_version(connection), len(MIGRATIONS)):
-            _migrate(connection, number, path)
+        found = _version(connection)
+        for number in range(found, len(MIGRATIONS)):
+            _migrate(connection, number, path if found else None)
         if _version(connection) > len(MIGRATIONS):
             raise SettingsError(
                 f"{path} was written by a newer version (schema {_version(connection)}, this one"
@@ -213,12 +214,12 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection, number: int, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, number: int, backed_up: Path | None) -> None:
     with sqlite.transaction(connection):
         if _version(connection) != number:  # another process was faster
             return
-        if number > 0:  # as it is for everybody else until this transaction ends
-            backups.take(path, f"-before-schema-{number + 1}")
+        if backed_up is not None:  # as it is for everybody else until this transaction ends
+            backups.take(backed_up, f"-before-schema-{number + 1}")
         for statement in MIGRATIONS[number].split(";"):
             if statement.strip():
                 connection.execute(statement)
