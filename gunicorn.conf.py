@@ -5,15 +5,12 @@ import signal
 import sys
 import threading
 
-from orchestra.base import settings, single, systemd
-from orchestra.base.errors import AutoTraderError
-from system_databse import create_system_db
+from orchestra.base import settings, systemd
+from orchestra.base.errors import SettingsError
 
-try:  # in the master: a sentence here, where a worker would end in a traceback
+try:
     chosen = settings.current()
-    single.one_of_many("api", chosen.system_db_path)
-    create_system_db.create_database()
-except AutoTraderError as error:
+except SettingsError as error:
     sys.exit(str(error))
 
 bind = chosen.page_addresses

@@ -4,7 +4,7 @@ import sys
 
 sys.path.append("..")  # the project's root, where an algorithm is run from its own folder
 
-import system_db_manager
+import card_calculations
 from database import db_manager
 
 
@@ -50,8 +50,6 @@ class Algorithm:
         return ("hold", 0, f"{close:.2f}, waits for {ceiling:.2f}")
 
     def position(self, algo_id):
-        shares, cash = 0, units(self.initial_capital)
-        for each in system_db_manager.get_transactions(algo_id):
-            signed = each["shares"] if each["type"] == "buy" else -each["shares"]
-            shares, cash = shares + signed, cash - signed * units(each["price"])
-        return shares, cash
+        invested = card_calculations.calculate_invested_amount(algo_id)
+        cash = units(self.initial_capital) - units(invested)
+        return card_calculations.calculate_position(algo_id), cash

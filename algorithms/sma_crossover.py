@@ -4,7 +4,7 @@ import sys
 
 sys.path.append("..")  # the project's root, where an algorithm is run from its own folder
 
-import system_db_manager
+import card_calculations
 from database import db_manager
 
 
@@ -36,23 +36,19 @@ class Algorithm:
         )
         if len(bars) < needed:
             return ("hold", 0, f"{len(bars)} of {needed} bars")
-        closes = [units(bar["close"]) for bar in bars]
+        closes = [bar["close"] for bar in bars]
         before, now = self.spread(closes[:-1]), self.spread(closes[1:])
-        shares, cash = self.position(algo_id)
-        if before <= 0 < now and shares == 0:
-            affordable = cash // closes[-1]
+        if before <= 0 < now and not card_calculations.calculate_position(algo_id):
+            affordable = self.cash(algo_id) // units(closes[-1])
             return ("buy", affordable, "crossed above") if affordable else ("hold", 0, "no cash")
-        if before >= 0 > now and shares > 0:
+        if before >= 0 > now and (shares := card_calculations.calculate_position(algo_id)):
             return ("sell", shares, "crossed below")
         return ("hold", 0, "short above long" if now > 0 else "short below long")
 
     def spread(self, closes):
         """Short minus long average, times both lengths: whole numbers, exact."""
-        return self.long * sum(closes[-self.short :]) - self.short * sum(closes[-self.long :])
+        return self.long * units(sum(closes[-self.short :])) - self.short * units(sum(closes))
 
-    def position(self, algo_id):
-        shares, cash = 0, units(self.initial_capital)
-        for each in system_db_manager.get_transactions(algo_id):
-            signed = each["shares"] if each["type"] == "buy" else -each["shares"]
-            shares, cash = shares + signed, cash - signed * units(each["price"])
-        return shares, cash
+    def cash(self, algo_id):
+        invested = card_calculations.calculate_invested_amount(algo_id)
+        return units(self.initial_capital) - units(invested)

@@ -50,14 +50,14 @@ def newest(connection: sqlite3.Connection, ticker: str, n: int, until: datetime)
     """The newest ``n`` bars up to the minute ``until``, oldest first."""
     rows = _tuples(connection).execute(NEWEST, (ticker, clock.stamp(until), n)).fetchall()
     rows.reverse()
-    return _dicts(rows)
+    return dicts(rows)
 
 
 def between(
     connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime
 ) -> list[Bar]:
     """The bars within ``first``..``last`` that may be seen, oldest first."""
-    return _dicts(between_rows(connection, ticker, first, last).fetchall())
+    return dicts(between_rows(connection, ticker, first, last).fetchall())
 
 
 def between_rows(
@@ -175,7 +175,8 @@ def _tuples(connection: sqlite3.Connection) -> sqlite3.Cursor:
     return cursor
 
 
-def _dicts(rows: list[Row]) -> list[Bar]:
+def dicts(rows: list[Row]) -> list[Bar]:
+    """Rows of timestamp, open, high, low, close, volume as bars."""
     return [
         {
             "timestamp": timestamp,

@@ -2,7 +2,8 @@
 
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -27,6 +28,7 @@ class _Known:
 
 
 _known: _Known | None = None
+_held: MarketCalendar | None = None
 
 
 def calendar() -> MarketCalendar:
@@ -35,6 +37,8 @@ def calendar() -> MarketCalendar:
     Where stocks.db cannot be read it is the last known: the market's hours do not hang on our disk.
     """
     global _known
+    if _held is not None:
+        return _held
     known, chosen, now = _known, settings.current(), clock.elapsed()
     if known is not None and known.settings is not chosen:
         known = None
@@ -48,6 +52,17 @@ def correct(found: Mapping[date, Session | None]) -> None:
     global _known
     corrections.record_corrections(found)
     _known = None
+
+
+@contextmanager
+def held(found: MarketCalendar) -> Iterator[None]:
+    """Keep to this calendar in this process, whatever stocks.db says."""
+    global _held
+    before, _held = _held, found
+    try:
+        yield
+    finally:
+        _held = before
 
 
 def _look(known: _Known | None, chosen: Settings, now: float) -> _Known:

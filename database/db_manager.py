@@ -5,11 +5,13 @@ YYYY-MM-DDTHH:MM:SSZ, the start of the bar's minute; ranges include both ends. N
 bar that has not ended by the market clock. Wrong arguments raise BadInput and change nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from database import arrivals, bars, checks, gaps, schema, smart_fetch
+from database import arrivals, bars, checks, gaps, schema
 from database.arrivals import Came
+from database.bar_source import BarSource, StoredBars
 from database.bars import Bar
 from database.contents import claim_source, recorded_source
 from database.schema import initialize_database
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_ticker_if_missing",
+    "answered_by",
     "check_data_exists",
     "claim_source",
     "count_bars",
@@ -38,6 +41,19 @@ __all__ = [
     "recorded_source",
     "tickers",
 ]
+
+_source: BarSource = StoredBars()
+
+
+@contextmanager
+def answered_by(source: BarSource) -> Iterator[None]:
+    """Have every question about bars in this process answered by ``source`` instead of stocks.db."""
+    global _source
+    before, _source = _source, source
+    try:
+        yield
+    finally:
+        _source = before
 
 
 def add_ticker_if_missing(ticker: str) -> None:
@@ -131,31 +147,31 @@ def forget_history(ticker: str) -> None:
 def get_historical_data(ticker: str, start: str, end: str) -> list[Bar]:
     """Return the stored bars within ``start``..``end``, oldest first; nothing is fetched."""
     first, last = checks.span(start, end)
-    return bars.between(schema.stocks(), checks.ticker(ticker), first, last)
+    return _source.between(checks.ticker(ticker), first, last)
 
 
 def count_bars(ticker: str, start: str, end: str) -> int:
     """Count the stored bars within ``start``..``end``."""
     first, last = checks.span(start, end)
-    return bars.count(schema.stocks(), checks.ticker(ticker), first, last)
+    return _source.count(checks.ticker(ticker), first, last)
 
 
 def get_latest_price(ticker: str) -> float | None:
     """Return the close of the newest ended bar in dollars; None where none is stored."""
-    return bars.latest_price(schema.stocks(), checks.ticker(ticker))
+    return _source.latest_price(checks.ticker(ticker))
 
 
 def newest_bar(ticker: str, before_timestamp: object = None) -> Bar | None:
     """Return the newest stored bar that ended by ``before_timestamp`` (default now), None without."""
     until = bars.newest_visible(before_timestamp)
-    found = bars.newest(schema.stocks(), checks.ticker(ticker), 1, until)
+    found = _source.newest(checks.ticker(ticker), 1, until)
     return found[0] if found else None
 
 
 def newest_bars(ticker: str, n: int) -> list[Bar]:
     """Return the newest ``n`` stored bars that have ended, oldest first; nothing is fetched."""
     until = bars.newest_visible()
-    return bars.newest(schema.stocks(), checks.ticker(ticker), checks.count(n), until)
+    return _source.newest(checks.ticker(ticker), checks.count(n), until)
 
 
 def check_data_exists(ticker: str, start: str, end: str) -> list[tuple[str, str]]:
@@ -164,7 +180,7 @@ def check_data_exists(ticker: str, start: str, end: str) -> list[tuple[str, str]
     checks.ticker(ticker)
     if wanted is None:
         return []
-    return [gaps.stamps(found) for found in gaps.missing(schema.stocks(), ticker, wanted)]
+    return [gaps.stamps(found) for found in _source.missing(ticker, wanted)]
 
 
 def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) -> list[Bar]:
@@ -173,17 +189,20 @@ def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) ->
     ``last_n_bars`` takes n (default 200) and before_timestamp (default now): only bars that ended by
     then. ``time_range`` takes start and end. With the exchange out of reach, what is stored.
     """
+    at_hand: list[Bar] | None = _source.at_hand(ticker, requirement_type, kwargs)
+    if at_hand is not None:
+        return at_hand
     checks.ticker(ticker)
     if requirement_type == "last_n_bars":
         unknown = kwargs.keys() - {"n", "before_timestamp"}
         if not unknown:
-            return smart_fetch.last_bars(
+            return _source.last_bars(
                 ticker, checks.count(kwargs.get("n", 200)), kwargs.get("before_timestamp")
             )
     elif requirement_type == "time_range":
         unknown = kwargs.keys() ^ {"start", "end"}
         if not unknown:
-            return smart_fetch.time_range(ticker, *checks.span(kwargs["start"], kwargs["end"]))
+            return _source.time_range(ticker, *checks.span(kwargs["start"], kwargs["end"]))
     else:
         raise BadInput(
             f"Expected requirement_type 'last_n_bars' or 'time_range', found {requirement_type!r}."
@@ -197,7 +216,5 @@ def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) ->
 
 def get_bars_frame(ticker: str, start: str, end: str) -> "pandas.DataFrame":
     """Return the stored bars within ``start``..``end`` as a DataFrame with a UTC index."""
-    from database import frames  # pandas takes half a second and 80 MB
-
     first, last = checks.span(start, end)
-    return frames.frame(bars.between_rows(schema.stocks(), checks.ticker(ticker), first, last))
+    return _source.frame(checks.ticker(ticker), first, last)

@@ -1,19 +1,22 @@
 """Stored bars as a pandas DataFrame. Imported only where one is asked for: pandas is slow to load."""
 
-import sqlite3
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy
 import pandas
+
+from database.bars import Row
 
 COLUMNS = ("open", "high", "low", "close", "volume")
 CHUNK = 256  # rows turned into arrays at a time, while they are still in the processor's cache
 
 
-def frame(rows: sqlite3.Cursor) -> pandas.DataFrame:
+def frame(rows: Iterator[Row]) -> pandas.DataFrame:
     """Build a frame of open, high, low, close, volume by UTC timestamp from rows in order."""
     stamps: list[str] = []
     parts = [numpy.empty((len(COLUMNS), 0))]
-    while chunk := rows.fetchmany(CHUNK):
+    while chunk := list(islice(rows, CHUNK)):
         timestamps, *figures = zip(*chunk, strict=True)
         stamps.append("".join(timestamps))
         parts.append(numpy.array(figures, dtype=numpy.float64))

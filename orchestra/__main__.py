@@ -83,7 +83,7 @@ def fetch(**arguments: Any) -> None:
 @click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
 @click.option("--minutes", type=click.IntRange(1, 100_000), default=390, show_default=True)
 @click.option(
-    "--set", "values", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
+    "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def check(**arguments: Any) -> None:
@@ -118,29 +118,44 @@ def report(**arguments: Any) -> None:
 
 
 @main.command()
+@click.argument("algorithm")
+@click.argument("ticker")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
+@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["close", "open"]),
+    default="close",
+    show_default=True,
+    help="At the last close, as the simulated exchange does, or the next bar's open.",
+)
+@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
+)
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write trades.csv and equity.csv into this folder.",
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw equity and fall as PNG."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def backup(as_json: bool) -> None:
-    """Back the ledger up, also while it is traded on: verified, into BACKUP_DIR.
+def backtest(**arguments: Any) -> None:
+    """Run ALGORITHM, a file or a name, over the past minutes of TICKER.
 
-    The newest of each of 14 days and 12 months is kept. The running terminal does this once a night.
+    It is asked as on the wall and never sees past its minute. Missing history is fetched first; Ctrl-C
+    keeps what was done. Exit code 1 where it failed three times in a row.
     """
-    from orchestra import backup as command
+    from orchestra.backtest import command
 
-    command.backup(as_json)
-
-
-@main.command()
-@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--list", "only_list", is_flag=True, help="Only list the backups there are.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def restore(**arguments: Any) -> None:
-    """Bring the ledger back from FILE, by default from the newest backup that is whole.
-
-    The terminal must be stopped. What is replaced is kept beside it.
-    """
-    from orchestra import restore as command
-
-    command.restore(**arguments)
+    sys.exit(0 if command.backtest(**arguments) else 1)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from orchestra import catalog, parameters
-from orchestra.base import clock, settings
-from orchestra.base.errors import AutoTraderError
+from orchestra import catalog, parameters, subject
+from orchestra.base import clock
+from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.catalog import CatalogEntry
-from orchestra.rehearsal import SAMPLES, Difference, Outcome, Rehearsal, Run, Subject, rehearse
+from orchestra.rehearsal import SAMPLES, Difference, Outcome, Rehearsal, Run, rehearse
 from orchestra.runner import SLOW_SECONDS
+from orchestra.subject import Subject
 
 MOST_SHOWN = 3  # of a kind; --json has them all
 NUMBER = re.compile(r"\d[\d.,]*")
@@ -29,48 +30,30 @@ def check(
     ticker: str,
     capital: float,
     minutes: int,
-    values: tuple[str, ...],
+    pairs: tuple[str, ...],
     as_json: bool,
 ) -> bool:
     """Check one algorithm and print what was found; whether it is fine."""
-    path = _file(algorithm)
+    try:
+        path, values = subject.file_of(algorithm), subject.values_of(pairs)
+    except BadInput as error:
+        raise click.UsageError(str(error)) from None
     entry = catalog.describe(path)
     report = _described(path, entry, ticker)
     try:
         if entry.error is None:
-            chosen = parameters.chosen(parameters.declared(entry.parameters), _pairs(values))
+            chosen = parameters.chosen(parameters.declared(entry.parameters), values)
             report["parameters"] = chosen
-            subject = Subject(path, ticker, capital, chosen)
+            card = Subject(path, ticker, capital, chosen)
             length = minutes + 2 * min(minutes, SAMPLES)
             with click.progressbar(length=length, label="Rehearsing", file=sys.stderr) as bar:
-                report |= _seen(rehearse(subject, minutes, bar.update))
+                report |= _seen(rehearse(card, minutes, bar.update))
     except AutoTraderError as error:
         raise click.ClickException(str(error)) from None
     report["problems"], report["warnings"] = _problems(report), _warnings(report)
     report["ok"] = not report["problems"]
     click.echo(json.dumps(report) if as_json else "\n".join(_lines(report)))
     return bool(report["ok"])
-
-
-def _file(algorithm: str) -> Path:
-    """The file that is meant: a path, or the name of one in the algorithms' folder."""
-    given = Path(algorithm).expanduser()
-    named = settings.current().algorithms_dir / f"{algorithm}.py"
-    for path in (given, named):
-        if path.suffix == ".py" and path.is_file():
-            return path.resolve()
-    raise click.UsageError(f"There is neither a file {given} nor an algorithm {named.name}.")
-
-
-def _pairs(values: tuple[str, ...]) -> dict[str, Any]:
-    pairs = {}
-    for text in values:
-        name, _, value = text.partition("=")
-        try:
-            pairs[name.strip()] = json.loads(value)
-        except ValueError:
-            raise click.UsageError(f"Expected NAME=NUMBER, found {text!r}.") from None
-    return pairs
 
 
 def _described(path: Path, entry: CatalogEntry, ticker: str) -> Report:

@@ -5,6 +5,7 @@ import importlib.util
 import linecache
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,19 @@ def load_algorithm(name: str) -> Any:
     if not isinstance(algorithm, type):
         raise AlgorithmFailed(f"{path.name} has no class Algorithm")
     return algorithm
+
+
+def blame(error: BaseException, own: str) -> str:
+    """An algorithm's error in a line, with the line of its own file (named ``own``) that it came from."""
+    if isinstance(error, SyntaxError):
+        return f"{Path(error.filename or own).name} line {error.lineno}: {error.msg}"
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).name == own
+    ]
+    where = f"{own} line {lines[-1]}: " if lines else ""
+    return f"{where}{type(error).__name__}: {error}"
 
 
 def signature(path: Path) -> Signature | None:

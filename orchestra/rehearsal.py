@@ -14,6 +14,7 @@ from orchestra.base.market_calendar import nyse
 from orchestra.decision import Checked, Means
 from orchestra.rehearsal_process import Heard, Opened, RehearsalProcess
 from orchestra.strikes import STRIKES
+from orchestra.subject import Subject
 from orchestra.worker import Task
 from system_databse import system_db_manager
 
@@ -24,16 +25,6 @@ NOWHERE = "http://127.0.0.1:9"  # the discard port: a rehearsal fetches nothing
 
 Trade = tuple[str, int, float, str]
 Outcome = tuple[str, int, str]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is rehearsed: a file, as a card with a ticker, dollars and chosen parameters."""
-
-    path: Path
-    ticker: str
-    capital: float
-    parameters: dict[str, int | float]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ So is a card whose file is gone. One tap with the PIN resumes a paused card as w
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestra import loader
 from orchestra.base import settings
-from orchestra.worker import Result
 from system_databse import card_states, heartbeats
+
+if TYPE_CHECKING:
+    from orchestra.worker import Result
 
 STRIKES = 3
 GONE = "gone"
@@ -18,7 +20,7 @@ log = logging.getLogger("autotrader.orchestrator")
 _failures: dict[int, int] = {}  # in a row, by card
 
 
-def count(card: dict[str, Any], result: Result) -> None:
+def count(card: dict[str, Any], result: "Result") -> None:
     """Count a failure; the third in a row pauses the card with what went wrong."""
     failures = _failures.get(card["id"], 0) + 1
     _failures[card["id"]] = failures

@@ -9,7 +9,6 @@ import signal
 import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy  # noqa: F401  (imported here once, shared by every worker)
 import pandas  # noqa: F401
@@ -92,7 +91,8 @@ def run(task: Task) -> Result:
         except SystemExit as error:
             failure = summary = f"It called sys.exit({error.code!r})"
         except Exception as error:
-            failure, summary = traceback.format_exc(), _summary(task, error)
+            failure = traceback.format_exc()
+            summary = loader.blame(error, f"{task.algorithm_type}.py")
     milliseconds = (clock.elapsed() - started) * 1000
     return Result(task.algorithm_id, answer, failure, milliseconds, summary, printed.kept)
 
@@ -105,20 +105,6 @@ def _answer(task: Task) -> decision.Decision:
     return decision.parse(
         card.run(task.current_time, task.algorithm_id), getattr(card, "reason", "")
     )
-
-
-def _summary(task: Task, error: Exception) -> str:
-    """The error in a line, with the line of the algorithm's own file that it came from."""
-    own = f"{task.algorithm_type}.py"
-    if isinstance(error, SyntaxError):
-        return f"{Path(error.filename or own).name} line {error.lineno}: {error.msg}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).name == own
-    ]
-    where = f"{own} line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {error}"
 
 
 def _cap_memory(megabytes: float) -> None:

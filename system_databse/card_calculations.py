@@ -11,14 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from system_databse import system_db_manager
-
-_SUMS = """
-SELECT algorithm_id,
-       SUM(CASE WHEN type = 'buy' THEN shares ELSE -shares END) AS shares,
-       SUM(CASE WHEN type = 'buy' THEN shares * price ELSE -shares * price END) AS invested,
-       COUNT(*) AS trades
-FROM transactions
-"""
+from system_databse.ledger_source import SUMS, Sums
 
 
 @dataclass(frozen=True)
@@ -32,18 +25,15 @@ class CardSums:
 
 def card_sums(algo_id: int) -> CardSums:
     """Sum up one card's transactions."""
-    row = (
-        system_db_manager.ledger()
-        .execute(f"{_SUMS} WHERE algorithm_id = ? GROUP BY algorithm_id", (algo_id,))
-        .fetchone()
-    )
-    return CardSums() if row is None else _sums(row)
+    return _sums(system_db_manager.get_sums(algo_id))
 
 
 def all_card_sums() -> dict[int, CardSums]:
     """Sum up every card's transactions in one query; cards without any are left out."""
-    rows = system_db_manager.ledger().execute(f"{_SUMS} GROUP BY algorithm_id")
-    return {row["algorithm_id"]: _sums(row) for row in rows}
+    rows = system_db_manager.ledger().execute(f"{SUMS} GROUP BY algorithm_id")
+    return {
+        row["algorithm_id"]: _sums((row["shares"], row["invested"], row["trades"])) for row in rows
+    }
 
 
 def calculate_position(algo_id: int) -> int:
@@ -99,8 +89,9 @@ def with_calculations(
     }
 
 
-def _sums(row: Any) -> CardSums:
-    return CardSums(row["shares"], _dollars(row["invested"]), row["trades"])
+def _sums(found: Sums) -> CardSums:
+    shares, invested, trades = found
+    return CardSums(shares, _dollars(invested), trades)
 
 
 def _dollars(amount: float) -> float:

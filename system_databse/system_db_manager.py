@@ -7,19 +7,32 @@ All stamps are UTC, YYYY-MM-DDTHH:MM:SSZ. Nothing derived is stored: shares, val
 import math
 import numbers
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from orchestra.base import clock, settings, sqlite, tickers
 from orchestra.base.errors import AutoTraderError, BadInput, NotFound
 from system_databse import create_system_db
+from system_databse.ledger_source import LedgerSource, StoredLedger, Sums
 
-_read_only = False
+_source: LedgerSource = StoredLedger()
+
+
+@contextmanager
+def answered_by(source: LedgerSource) -> Iterator[None]:
+    """Have every question about cards in this process answered by ``source``."""
+    global _source
+    before, _source = _source, source
+    try:
+        yield
+    finally:
+        _source = before
 
 
 def make_read_only() -> None:
     """Refuse every write of this process from now on: an algorithm's worker never writes the ledger."""
-    global _read_only
-    _read_only = True
+    _source.read_only = True
 
 
 def get_connection() -> sqlite3.Connection:
@@ -27,20 +40,17 @@ def get_connection() -> sqlite3.Connection:
     path = settings.current().system_db_path
     if not path.exists():
         create_system_db.create_database(path)
-    return sqlite.connect(path, read_only=_read_only)
+    return sqlite.connect(path, read_only=_source.read_only)
 
 
 def ledger() -> sqlite3.Connection:
     """This thread's kept connection to system.db; the database is created where there is none."""
-    path = settings.current().system_db_path
-    if not path.exists():
-        create_system_db.create_database(path)
-    return sqlite.kept(path, read_only=_read_only)
+    return _source.connection()
 
 
 def writable_ledger() -> sqlite3.Connection:
     """Like ``ledger``, for a write. Raises AutoTraderError in an algorithm's worker."""
-    if _read_only:
+    if _source.read_only:
         raise AutoTraderError(
             "An algorithm does not write the ledger: return ('buy', shares), ('sell', shares)"
             " or ('hold', 0), and what was filled is recorded for it."
@@ -176,11 +186,12 @@ def insert_transaction(
 
 def get_transactions(algo_id: int) -> list[dict[str, Any]]:
     """Return a card's transactions, newest first by timestamp, then id."""
-    rows = ledger().execute(
-        "SELECT * FROM transactions WHERE algorithm_id = ? ORDER BY timestamp DESC, id DESC",
-        (algo_id,),
-    )
-    return [dict(row) for row in rows]
+    return _source.transactions(algo_id)
+
+
+def get_sums(algo_id: int) -> Sums:
+    """Return a card's shares, net invested dollars and number of transactions."""
+    return _source.sums(algo_id)
 
 
 def get_transactions_since(timestamp: str) -> list[dict[str, Any]]:

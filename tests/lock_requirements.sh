@@ -13,3 +13,4 @@ compile() {
 }
 compile "$@" requirements.in --output-file requirements.txt
 compile "$@" requirements-dev.in --output-file requirements-dev.txt
+compile "$@" requirements-research.in --output-file requirements-research.txt

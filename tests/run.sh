@@ -7,10 +7,11 @@ cd "$(dirname "$0")/.."
 if [ ! -x .venv/bin/python ]; then
   "${PYTHON:-python3}" -m venv .venv
 fi
-wanted=$(cat requirements.txt requirements-dev.txt | sha256sum | cut -d' ' -f1)
+wanted=$(cat requirements.txt requirements-dev.txt requirements-research.txt | sha256sum | cut -d' ' -f1)
 if [ "$(cat .venv/.tests-installed 2>/dev/null || true)" != "$wanted" ]; then
   .venv/bin/pip install --quiet --require-hashes -r requirements.txt
   .venv/bin/pip install --quiet --require-hashes -r requirements-dev.txt
+  .venv/bin/pip install --quiet --require-hashes -r requirements-research.txt
   echo "$wanted" > .venv/.tests-installed
 fi
 

@@ -8,6 +8,8 @@ Machine seconds (``elapsed``) are monotonic and never scaled.
 import threading
 import time
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -110,8 +112,38 @@ class AcceleratedClock:
         return self._passed[index] + (moment - begin).total_seconds()
 
 
+class HeldClock:
+    """Market time is what ``moment`` says: it passes only as somebody steps it on."""
+
+    speed = 1.0
+
+    def __init__(self, moment: Callable[[], datetime]) -> None:
+        self.now = moment
+
+    def seconds_until(self, moment: datetime) -> float:
+        return (moment - self.now()).total_seconds()
+
+
+_held: HeldClock | None = None
+
+
+@contextmanager
+def held(moment: Callable[[], datetime]) -> Iterator[None]:
+    """Let market time be what ``moment`` says, in this process: a backtest goes through the past."""
+    global _held
+    before, _held = _held, HeldClock(moment)
+    try:
+        yield
+    finally:
+        _held = before
+
+
+def _clock() -> RealClock | AcceleratedClock | HeldClock:
+    return _held or _chosen()
+
+
 @cache
-def _clock() -> RealClock | AcceleratedClock:
+def _chosen() -> RealClock | AcceleratedClock:
     chosen = settings.current()
     if chosen.market_clock_start is None and chosen.market_clock_speed == 1:
         return RealClock()
@@ -128,7 +160,7 @@ def _clock() -> RealClock | AcceleratedClock:
 
 def reset() -> None:
     """Forget the clock, to be built again from the current settings."""
-    _clock.cache_clear()
+    _chosen.cache_clear()
 
 
 def now() -> datetime:

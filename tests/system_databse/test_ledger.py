@@ -215,7 +215,7 @@ def test_bare_and_dotted_imports_are_one_module() -> None:
 
 def test_a_worker_can_read_but_not_write(monkeypatch: pytest.MonkeyPatch) -> None:
     algo_id = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10000)
-    monkeypatch.setattr(system_db_manager, "_read_only", True)
+    monkeypatch.setattr(system_db_manager._source, "read_only", True)
     assert system_db_manager.get_transactions(algo_id) == []
     with pytest.raises(AutoTraderError, match="does not write the ledger"):
         system_db_manager.record_buy(algo_id, 1, 10.0)

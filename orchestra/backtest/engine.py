@@ -1,0 +1,189 @@
+"""The engine: asks an algorithm in each minute of the past and fills what it decides.
+
+Nothing in the loop grows with the history's length or the number of trades.
+"""
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from database.bars import Row
+from database.past_bars import PastBars
+from orchestra import loader
+from orchestra.backtest.fills import CLOSE, FillRule
+from orchestra.backtest.schedule import Asking
+from orchestra.base import clock
+from orchestra.base.errors import AlgorithmFailed
+from orchestra.decision import Decision, Means, check, parse
+from orchestra.strikes import STRIKES
+from orchestra.subject import Subject
+from system_databse.past_ledger import PastLedger
+
+INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One fill. ``bar`` is the bar it was decided on, the row before ``ended``; ``price`` in dollars."""
+
+    bar: str
+    timestamp: str
+    type: str
+    shares: int
+    price: float
+    ended: int
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What came of one asking: the answer, how many shares of it were filled, and the reason."""
+
+    moment: str
+    bar: str | None
+    action: str
+    shares: int
+    filled: int
+    reason: str
+
+
+@dataclass
+class Run:
+    """What came of all askings. ``stopped`` is empty when it went through to the end."""
+
+    trades: list[Trade] = field(default_factory=list)
+    asked: int = 0
+    ended: int = 0  # rows that had ended at the last asking
+    failed: Counter[str] = field(default_factory=Counter)  # by what went wrong
+    refused: Counter[str] = field(default_factory=Counter)  # by the reason
+    traceback: str = ""  # the first failure's
+    stopped: str = ""
+    seconds: float = 0.0
+    run_seconds: float = 0.0  # within the algorithm's run(), from a sample
+
+
+class Engine:
+    """One card's way through the minutes. One use each."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        algorithm: Any,
+        rows: list[Row],
+        past: PastBars,
+        ledger: PastLedger,
+        fill: FillRule,
+        journal: list[Decided] | None = None,
+        cushion_bps: float = 0.0,
+    ) -> None:
+        self._subject, self._algorithm = subject, algorithm
+        self._rows, self._past, self._ledger = rows, past, ledger
+        self._fill, self._journal, self._cushion = fill, journal, cushion_bps
+        self._interrupts: list[None] = []
+        self._failures = 0  # in a row
+        self._timed = 0
+        self.run = Run()
+
+    def interrupt(self) -> None:
+        """Stop before the next asking and keep what was done; from a signal handler too."""
+        self._interrupts.append(None)
+
+    def go(self, sessions: Iterable[Iterable[Asking]], goes_on: Callable[[], bool]) -> Run:
+        """Ask through the sessions; after each one ``goes_on`` says whether another is wanted."""
+        started = clock.elapsed()
+        try:
+            for session in sessions:
+                self._go_through(session)
+                if self.run.stopped or not goes_on():
+                    break
+        except KeyboardInterrupt:  # the second one, where a run does not come back
+            self.run.stopped = INTERRUPTED
+        self.run.seconds = clock.elapsed() - started
+        self.run.ended = self._past.ended
+        self.run.run_seconds *= self.run.asked / max(1, self._timed)
+        return self.run
+
+    def _go_through(self, session: Iterable[Asking]) -> None:
+        run, past, stamps = self.run, self._past, self._past.stamps
+        algorithm, ticker, capital = self._algorithm, self._subject.ticker, self._subject.capital
+        parameters, algo_id = list(self._subject.parameters.items()), self._ledger.algo_id
+        interrupts, skips_holds = self._interrupts, self._journal is None
+        ended, count = past.ended, len(stamps)
+        for newest, moment, timed in session:
+            if interrupts:
+                run.stopped = INTERRUPTED
+                return
+            while ended < count and stamps[ended] <= newest:
+                ended += 1
+            past.now, past.ended = moment, ended
+            run.asked += 1
+            try:
+                card = algorithm(ticker, capital)
+                for name, value in parameters:
+                    setattr(card, name, value)
+                answer = self._take_time(card, moment) if timed else card.run(moment, algo_id)
+                if (
+                    skips_holds
+                    and type(answer) is tuple
+                    and 1 < len(answer) < 4
+                    and answer[0] == "hold"
+                ):
+                    self._failures = 0
+                    continue
+                decision = parse(answer, getattr(card, "reason", ""))
+            except (Exception, SystemExit) as error:
+                self._fail(error, moment)
+                if run.stopped:
+                    return
+                continue
+            self._failures = 0
+            self._carry_out(decision, moment)
+
+    def _take_time(self, card: Any, moment: str) -> object:
+        started = clock.elapsed()
+        try:
+            return card.run(moment, self._ledger.algo_id)
+        finally:
+            self.run.run_seconds += clock.elapsed() - started
+            self._timed += 1
+
+    def _carry_out(self, decision: Decision, moment: str) -> None:
+        """Hold a decision against the card's means, as the wall does, and fill what it may."""
+        rows, ended, ledger = self._rows, self._past.ended, self._ledger
+        price = rows[ended - 1][CLOSE] if ended else None
+        cash = self._subject.capital - ledger.invested
+        checked = check(decision, Means(cash, ledger.shares, price, self._cushion))
+        bar = rows[ended - 1][0] if ended else None
+        if checked.shares and bar is not None:
+            minute = f"{moment[:17]}00Z"
+            filled = self._fill.price(decision.action, rows, ended, minute)
+            ledger.add(decision.action, checked.shares, filled, moment)
+            self.run.trades.append(
+                Trade(bar, moment, decision.action, checked.shares, filled, ended)
+            )
+        elif decision.action != "hold":
+            self.run.refused[checked.reason] += 1
+        if self._journal is not None:
+            reason = "; ".join(part for part in (decision.reason, checked.reason) if part)
+            self._journal.append(
+                Decided(moment, bar, decision.action, decision.shares, checked.shares, reason)
+            )
+
+    def _fail(self, error: BaseException, moment: str) -> None:
+        """Note that there was no answer; three in a row pause a card on the wall, and end this."""
+        if isinstance(error, AlgorithmFailed):
+            summary = str(error)
+        elif isinstance(error, SystemExit):
+            summary = f"It called sys.exit({error.code!r})"
+        else:
+            summary = loader.blame(error, self._subject.path.name)
+            self.run.traceback = self.run.traceback or "".join(traceback.format_exception(error))
+        self.run.failed[summary] += 1
+        self._failures += 1
+        if self._failures == STRIKES:
+            self.run.stopped = f"failed {STRIKES} times in a row: {summary}"
+        if self._journal is not None:
+            ended = self._past.ended
+            bar = self._rows[ended - 1][0] if ended else None
+            self._journal.append(Decided(moment, bar, "failed", 0, 0, summary))

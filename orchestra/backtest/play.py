@@ -1,0 +1,146 @@
+"""Puts the past in the place of clock, calendar and databases, and lets the engine go through it."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from database import calendar, db_manager
+from database.bars import Row
+from database.past_bars import Load, PastBars
+from orchestra import loader
+from orchestra.backtest.engine import Decided, Engine, Run
+from orchestra.backtest.fills import FillRule
+from orchestra.backtest.schedule import Asking
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import AlgorithmFailed
+from orchestra.base.settings import Settings
+from orchestra.subject import Subject
+from system_databse import system_db_manager
+from system_databse.past_ledger import PastLedger
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing is fetched from within the past
+
+Sessions = Callable[[], Iterator[Iterator[Asking]]]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What can be known in a backtest: one ticker's rows from ``begin`` on, others' by ``load``."""
+
+    rows: list[Row]
+    begin: str
+    load: Load
+
+
+@dataclass
+class Wishes:
+    """How a backtest is run beyond its subject. ``before`` are fills from before it, oldest first."""
+
+    fill: FillRule = field(default_factory=FillRule)
+    cushion_bps: float = 0.0
+    algo_id: int = 1
+    before: list[tuple[str, int, float, str]] = field(default_factory=list)
+    journal: list[Decided] | None = None
+    started: Callable[[Engine], object] = lambda engine: None
+    progress: Callable[[int], object] = lambda sessions: None
+
+
+def play(subject: Subject, past: Past, sessions: Sessions, wishes: Wishes) -> Run:
+    """Run the subject through the sessions.
+
+    Bars and transactions are handed out uncopied, for speed. An algorithm that writes into them is run
+    a second time with copies, so that what it wrote is never seen again: the wall forgets it as well.
+    Raises AlgorithmFailed where the file cannot be loaded.
+    """
+    for copies in (False, True):
+        bars = PastBars(subject.ticker, past.rows, past.begin, past.load, copies)
+        card = (subject.ticker, subject.path.stem, subject.capital)
+        ledger = PastLedger(*card, algo_id=wishes.algo_id, copies=copies)
+        for fill in wishes.before:
+            ledger.add(*fill)
+        if wishes.journal is not None:
+            wishes.journal.clear()
+        with _stage(subject, bars, ledger):
+            run = _go(subject, past, bars, ledger, sessions, wishes, copies)
+            if copies or (bars.unchanged() and ledger.unchanged()):
+                break
+    return run
+
+
+def _go(
+    subject: Subject,
+    past: Past,
+    bars: PastBars,
+    ledger: PastLedger,
+    sessions: Sessions,
+    wishes: Wishes,
+    copies: bool,
+) -> Run:
+    engine = Engine(
+        subject,
+        _algorithm(subject),
+        past.rows,
+        bars,
+        ledger,
+        wishes.fill,
+        wishes.journal,
+        wishes.cushion_bps,
+    )
+    wishes.started(engine)
+    done = 0
+
+    def goes_on() -> bool:
+        nonlocal done
+        done += 1
+        wishes.progress(1)
+        # Whoever writes into its bars mostly does so at once: then the rest need not be waited for
+        return copies or done > 1 or (bars.unchanged() and ledger.unchanged())
+
+    return engine.go(sessions(), goes_on)
+
+
+def _algorithm(subject: Subject) -> type:
+    """The file's class; whatever goes wrong in importing it is told in a line."""
+    try:
+        algorithm: type = loader.load_algorithm(subject.path.stem)
+        return algorithm
+    except AlgorithmFailed:
+        raise
+    except (Exception, SystemExit) as error:
+        raise AlgorithmFailed(loader.blame(error, subject.path.name)) from error
+
+
+@contextmanager
+def _stage(subject: Subject, bars: PastBars, ledger: PastLedger) -> Iterator[None]:
+    """Let every question be answered from the past; whoever opens a database finds an empty one."""
+    real, found = settings.current(), calendar.calendar()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
+        stack.callback(_leave, real)
+        settings.adopt(_staged(real, folder, subject.path.parent))
+        stack.enter_context(calendar.held(found))
+        stack.enter_context(clock.held(lambda: clock.parse(bars.now)))
+        stack.enter_context(db_manager.answered_by(bars))
+        stack.enter_context(system_db_manager.answered_by(ledger))
+        yield
+
+
+def _staged(real: Settings, folder: Path, algorithms: Path) -> Settings:
+    return replace(
+        real,
+        system_db=folder / "system.db",
+        stocks_db=folder / "stocks.db",
+        algorithms_dir=algorithms,
+        alpaca_api_key="",
+        alpaca_secret="",
+        alpaca_trading_url=NOWHERE,
+        alpaca_data_url=NOWHERE,
+        alpaca_stream_url="ws://127.0.0.1:9",
+    )
+
+
+def _leave(real: Settings) -> None:
+    sqlite.close_kept()
+    settings.adopt(real)
