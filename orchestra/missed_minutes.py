@@ -7,7 +7,7 @@ from database.calendar import calendar
 from orchestra.asking import journal_skipped
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, floor_minute
-from system_databse import heartbeats, system_db_manager
+from system_databse import decision_journal, heartbeats, system_db_manager
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -27,25 +27,37 @@ def note_failed(minute: datetime, error: Exception) -> None:
     _journal(range(number, number + 1), reason)
 
 
-def note_unstored(since: datetime) -> None:
-    """Note the minutes from ``since`` until now: the disk was full, and there was no room to."""
+def note_unstored(since: datetime, until: datetime) -> None:
+    """Note the minutes from ``since`` and before ``until``: the disk was full, and there was no room to."""
     first = calendar().minute_number(floor_minute(since))
-    end = calendar().minute_number(clock.now())
+    end = calendar().minute_number(until)
     _journal(range(first, end), "skipped: the disk was full")
 
 
 def note_restart(left_at: str) -> None:
-    """Tell of a restart, and how many open minutes passed since the stamp of the last sign of life."""
+    """Tell of a restart; ``left_at`` is the stamp of the last sign of life before it."""
     heartbeats.record_event("restarted", f"The trader was started again; it had left at {left_at}.")
-    first, last = floor_minute(clock.parse(left_at)) + MINUTE, clock.now() - MINUTE
-    missed = calendar().open_minutes(first, last) if first <= last else 0
-    if missed and system_db_manager.get_all_algorithms("running"):
+
+
+def note_downtime(now: datetime) -> None:
+    """Tell of the open minutes before ``now`` that no trader kept, to the minute.
+
+    They begin after the last one in which every running card is on record: a trader that was killed
+    may have asked some cards of its last minute and not others.
+    """
+    since = decision_journal.recorded_until()
+    if since is None:
+        return
+    first = calendar().minute_number(clock.parse(since) + MINUTE)
+    end = calendar().minute_number(floor_minute(now))
+    if first < end:
+        begin, last = (clock.stamp(calendar().minute_at(n)) for n in (first, end - 1))
         heartbeats.record_event(
             "downtime",
-            f"{missed} open minutes passed between {left_at} and {clock.stamp()} without a trader at"
-            " work: no card was asked in them.",
+            f"{end - first} open minutes from {begin} to {last} passed without a trader at work:"
+            " no card, or not every one, was asked in them.",
         )
-        log.warning("%d open minutes passed without a trader at work", missed)
+        log.warning("%d open minutes passed without a trader at work", end - first)
 
 
 def _journal(numbers: range, reason: str) -> None:

@@ -108,6 +108,7 @@ class _Trader:
         self._websockets = websocket_manager
         self._last_minute: datetime | None = None
         self._full_since: str | None = None  # since when nothing could be stored
+        self._downtime_noted = False
 
     def run(self, stop: threading.Event) -> None:
         systemd.notify("READY=1")  # the loop runs; that it waits for the exchange is its status
@@ -137,6 +138,9 @@ class _Trader:
 
     def _step(self, stop: threading.Event) -> None:
         now = clock.now()
+        if not self._downtime_noted:  # here, where it is known which minute the first cycle is for
+            missed_minutes.note_downtime(now)
+            self._downtime_noted = True
         if calendar().is_open(now):
             minute = floor_minute(now)
             if minute != self._last_minute:
@@ -144,7 +148,7 @@ class _Trader:
             self._sleep_to_next_minute(stop)
         else:
             if self._last_minute is not None:
-                missed_minutes.note_skipped(self._last_minute, now)
+                self._note_skipped(now)
                 self._last_minute = None
                 self._cycle.audit()
                 housekeeping.after_close(now)
@@ -160,9 +164,15 @@ class _Trader:
                 heartbeats.record_event("disk", str(error))
         systemd.alive("The disk is full.")
 
+    def _note_skipped(self, until: datetime) -> None:
+        if self._full_since is not None:  # before the minutes are put down to a slow cycle
+            missed_minutes.note_unstored(clock.parse(self._full_since), until)
+        if self._last_minute is not None:
+            missed_minutes.note_skipped(self._last_minute, until)
+
     def _note_room(self) -> None:
         if self._full_since is not None:
-            missed_minutes.note_unstored(clock.parse(self._full_since))
+            missed_minutes.note_unstored(clock.parse(self._full_since), clock.now())
             message = f"The disk was full from {self._full_since} to {clock.stamp()}."
             heartbeats.record_event("disk", message)
             log.warning("%s", message)
@@ -172,8 +182,7 @@ class _Trader:
         begun = clock.elapsed()
         late = (begun - clock.due(minute, clock.WAKE_UP)) * 1000
         log.info("Orchestrator cycle started at %s (%.1f ms after its time)", clock.now(), late)
-        if self._last_minute is not None:
-            missed_minutes.note_skipped(self._last_minute, minute)
+        self._note_skipped(minute)
         self._last_minute = minute
         try:
             self._follow_stocks(self._guard.follow)
@@ -224,7 +233,8 @@ class _Trader:
                 clock.pause(RETRY_SECONDS, stop)
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
-        next_minute = floor_minute(clock.now()) + MINUTE
+        """Sleep until the next cycle's time: not at all where the last one ran into that minute."""
+        next_minute = floor_minute(clock.now())
         if self._last_minute is not None:
             next_minute = max(next_minute, self._last_minute + MINUTE)
         seconds = clock.due(next_minute, clock.WAKE_UP) - clock.elapsed()

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestra.base import clock, sqlite
+from orchestra.base.market_calendar import MINUTE, floor_minute
 from system_databse import system_db_manager
 
 
@@ -52,6 +53,29 @@ def asked_in(minute: str) -> set[int]:
         "SELECT algorithm_id FROM decisions WHERE minute = ?", (minute,)
     )
     return {row["algorithm_id"] for row in rows}
+
+
+def recorded_until() -> str | None:
+    """Return the newest minute up to which every running card is on record; None without cards.
+
+    With cards and no decision yet it is the minute in which the oldest card was added.
+    """
+    connection = system_db_manager.ledger()
+    added = connection.execute(
+        "SELECT MIN(created_at) FROM algorithm_instances WHERE status = 'running'"
+    ).fetchone()[0]
+    newest = connection.execute("SELECT MAX(minute) FROM decisions").fetchone()[0]
+    if added is None:
+        return None
+    born: str = clock.stamp(floor_minute(clock.parse(added)))
+    if newest is None or newest <= born:
+        return born
+    left_out = connection.execute(
+        "SELECT 1 FROM algorithm_instances WHERE status = 'running' AND created_at < ?"
+        " AND id NOT IN (SELECT algorithm_id FROM decisions WHERE minute = ?)",
+        (newest, newest),
+    ).fetchone()
+    return newest if left_out is None else clock.stamp(clock.parse(newest) - MINUTE)
 
 
 def page(algo_id: int, before: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:

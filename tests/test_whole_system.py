@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -227,6 +228,24 @@ def test_killed_in_mid_session_it_resumes_and_trades_nothing_twice(
         terminal.start("orchestrator")  # settles whatever the last kill left open
         terminal.stop("orchestrator")
         check_nothing_was_lost_or_doubled(terminal, cards)
+        check_every_minute_is_on_record(cards)
+
+
+def check_every_minute_is_on_record(cards: list[int]) -> None:
+    """Each open minute of each card has its row, or lies between the ends of a downtime's event."""
+    messages = system_db_manager.ledger().execute(
+        "SELECT message FROM events WHERE kind = 'downtime'"
+    )
+    downtimes = [re.findall(r"[\d-]{10}T[\d:]{8}Z", row["message"]) for row in messages]
+    assert len(downtimes) >= 4
+    assert all(len(ends) == 2 for ends in downtimes)
+    for card in cards:
+        on_record = {row["minute"] for row in decisions(card)}
+        minute, last = clock.parse(min(on_record)), clock.parse(max(on_record))
+        while minute < last:
+            stamp = clock.stamp(minute)
+            assert stamp in on_record or any(a <= stamp <= b for a, b in downtimes), (card, stamp)
+            minute += MINUTE
 
 
 def check_nothing_was_lost_or_doubled(terminal: Terminal, cards: list[int]) -> None:

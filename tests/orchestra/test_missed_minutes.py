@@ -44,23 +44,65 @@ def test_a_failed_cycle_keeps_what_was_answered(card: int) -> None:
 
 def test_minutes_of_a_full_disk_are_on_record(card: int) -> None:
     set_clock("2024-06-04T13:33:02Z")
-    missed_minutes.note_unstored(clock.parse("2024-06-04T13:31:40Z"))
+    missed_minutes.note_unstored(clock.parse("2024-06-04T13:31:40Z"), clock.now())
     why = "skipped: the disk was full"
     expected = ["2024-06-04T13:31:00Z", "2024-06-04T13:32:00Z", "2024-06-04T13:33:00Z"]
     assert reasons() == dict.fromkeys(expected, why)
 
 
-def test_a_restart_tells_of_open_minutes_only(card: int) -> None:
+def hold(number: int, minute: str) -> None:
+    row = JournalledDecision(number, minute, None, "hold", 0, "", "bar", 1.0)
+    decision_journal.record([row])
+
+
+def told() -> list[tuple[str, str]]:
+    rows = day_figures.events(clock.parse(OPEN), clock.parse("2024-06-06T00:00:00Z"))
+    return [(row["kind"], row["message"]) for row in rows]
+
+
+def test_a_downtime_is_told_to_the_minute_and_of_open_ones_only(card: int) -> None:
+    hold(card, "2024-06-04T19:57:00Z")
     set_clock("2024-06-05T13:32:30Z")
     missed_minutes.note_restart("2024-06-04T19:57:10Z")
-    told = day_figures.events(clock.parse(OPEN), clock.parse("2024-06-06T00:00:00Z"))
-    assert [each["kind"] for each in told] == ["restarted", "downtime"]
+    missed_minutes.note_downtime(clock.now())
     # 19:58, 19:59, 13:30 and 13:31; the minute that is running is asked yet
-    assert told[1]["message"].startswith("4 open minutes passed")
+    assert told() == [
+        ("restarted", "The trader was started again; it had left at 2024-06-04T19:57:10Z."),
+        (
+            "downtime",
+            "4 open minutes from 2024-06-04T19:58:00Z to 2024-06-05T13:31:00Z passed without a"
+            " trader at work: no card, or not every one, was asked in them.",
+        ),
+    ]
 
 
-def test_a_restart_within_closed_hours_missed_nothing(card: int) -> None:
-    set_clock("2024-06-05T12:00:00Z")
-    missed_minutes.note_restart("2024-06-04T20:30:00Z")
-    told = day_figures.events(clock.parse(OPEN), clock.parse("2024-06-06T00:00:00Z"))
-    assert [each["kind"] for each in told] == ["restarted"]
+def test_a_single_lost_minute_is_told_of_and_one_that_is_half_asked(card: int) -> None:
+    second = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    for number in (card, second):
+        hold(number, "2024-06-04T13:31:00Z")
+    hold(card, "2024-06-04T13:32:00Z")  # killed before the second card was asked
+    missed_minutes.note_downtime(clock.parse("2024-06-04T13:32:50Z"))  # it is asked yet
+    assert told() == []
+    missed_minutes.note_downtime(clock.parse("2024-06-04T13:33:01Z"))
+    [(kind, message)] = told()
+    assert kind == "downtime"
+    assert message.startswith("1 open minutes from 2024-06-04T13:32:00Z to 2024-06-04T13:32:00Z ")
+
+
+def test_within_closed_hours_nothing_was_missed(card: int) -> None:
+    hold(card, "2024-06-04T19:59:00Z")
+    missed_minutes.note_downtime(clock.parse("2024-06-05T12:00:00Z"))
+    assert told() == []
+
+
+def test_a_new_card_misses_nothing_from_before_it_was_added() -> None:
+    set_clock(OPEN)
+    old = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    hold(old, "2024-06-03T15:00:00Z")
+    system_db_manager.stop_algorithm(old)
+    missed_minutes.note_downtime(clock.parse("2024-06-04T13:40:00Z"))
+    set_clock("2024-06-04T13:38:30Z")
+    system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    missed_minutes.note_downtime(clock.parse("2024-06-04T13:40:00Z"))
+    [(_, message)] = told()
+    assert message.startswith("1 open minutes from 2024-06-04T13:39:00Z to 2024-06-04T13:39:00Z ")
