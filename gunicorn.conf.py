@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 
-from orchestra.base import settings, systemd
-from orchestra.base.errors import SettingsError
+from orchestra.base import settings, single, systemd
+from orchestra.base.errors import AutoTraderError
+from system_databse import create_system_db
 
-try:
+try:  # in the master: a sentence here, where a worker would end in a traceback
     chosen = settings.current()
-except SettingsError as error:
+    single.one_of_many("api", chosen.system_db_path)
+    create_system_db.create_database()
+except AutoTraderError as error:
     sys.exit(str(error))
 
 bind = chosen.page_addresses

@@ -11,15 +11,12 @@ from orchestra.base.errors import ForeignContents
 from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
 from orchestra.base.settings import Settings
 
-VERSION = "3"
-# Versions that lack only tables, which are added. 2 kept late bars in ``awaited``.
-UPGRADED = frozenset({"1", "2"})
 GRID_ROWS = len(nyse().sessions) * GRID_MINUTES
 VIEW_TICKERS = 399  # 5 columns each and the timestamp: SQLite ends at 2000
 PRICES = ("open", "high", "low", "close", "volume")
 
 # Checks stand in the table, where they cost a bulk load least. NaN arrives as NULL.
-TABLES = """
+FIRST_TABLES = """
 CREATE TABLE IF NOT EXISTS contents (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS minutes (timestamp TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sessions (
@@ -50,16 +47,30 @@ CREATE TABLE IF NOT EXISTS coverage (
 CREATE TABLE IF NOT EXISTS asked (
     ticker TEXT PRIMARY KEY, first TEXT NOT NULL, last TEXT NOT NULL, at TEXT NOT NULL
 ) WITHOUT ROWID;
-DROP TABLE IF EXISTS awaited;
-CREATE TABLE IF NOT EXISTS arrivals (
+CREATE VIEW IF NOT EXISTS market_data AS SELECT timestamp FROM minutes;
+"""
+
+VERDICTS = """
+CREATE TABLE IF NOT EXISTS awaited (
+    ticker TEXT NOT NULL, minute TEXT NOT NULL, asked_at TEXT NOT NULL, arrived_at TEXT,
+    PRIMARY KEY (ticker, minute)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS awaited_still ON awaited (minute) WHERE arrived_at IS NULL;
+"""
+
+ARRIVALS = """
+DROP TABLE awaited;
+CREATE TABLE arrivals (
     minute TEXT PRIMARY KEY,
     asked INTEGER,
     lacking TEXT NOT NULL DEFAULT '[]',
     streamed TEXT NOT NULL DEFAULT '{}',
     fetched TEXT NOT NULL DEFAULT '{}'
 ) WITHOUT ROWID;
-CREATE VIEW IF NOT EXISTS market_data AS SELECT timestamp FROM minutes;
 """
+
+# One that was ever on main is never edited: a change is a new one at the end
+MIGRATIONS: tuple[str, ...] = (FIRST_TABLES, VERDICTS, ARRIVALS)
 
 log = logging.getLogger("autotrader.database")
 
@@ -84,8 +95,8 @@ def stocks() -> sqlite3.Connection:
         _open.path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite.kept(_open.path, synchronous="NORMAL")
     if connection is not _open.connection:
-        if not _is_ready(connection):
-            _create(connection)
+        for number in range(_version(connection), len(MIGRATIONS)):
+            _migrate(connection, number)
         _open.connection, _open.tickers = connection, frozenset()
     return connection
 
@@ -134,32 +145,36 @@ def knows(connection: sqlite3.Connection, ticker: str) -> bool:
     return row is not None
 
 
-def _is_ready(connection: sqlite3.Connection) -> bool:
+def _version(connection: sqlite3.Connection) -> int:
+    """Return how many migrations the file has seen. Raises ForeignContents where there are more."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'contents'").fetchone():
-        return False
+        return 0
     row = connection.execute("SELECT value FROM contents WHERE key = 'schema_version'").fetchone()
-    if row and row[0] in UPGRADED:
-        return False
-    if row and row[0] != VERSION:
+    version = int(row[0]) if row else 0
+    if version > len(MIGRATIONS):
         raise ForeignContents(
-            f"{settings.current().stocks_db_path} has schema version {row[0]}, this program knows"
-            f" version {VERSION}: use the program that wrote it, or move the file away."
+            f"{settings.current().stocks_db_path} was written by a newer version (schema {version},"
+            f" this one knows {len(MIGRATIONS)}): update the program, or move the file away and its"
+            " contents are fetched again."
         )
-    return row is not None
+    return version
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    days = [
-        (session.day.isoformat(), clock.stamp(session.open), clock.stamp(session.close))
-        for session in nyse().sessions
-    ]
+def _migrate(connection: sqlite3.Connection, number: int) -> None:
+    """Carry out one migration. No backup before it: what is here can be fetched again."""
     with sqlite.transaction(connection):
-        for statement in TABLES.split(";\n"):
+        if _version(connection) != number:  # another process was faster
+            return
+        for statement in MIGRATIONS[number].split(";\n"):
             connection.execute(statement)
-        if not connection.execute("SELECT 1 FROM sessions LIMIT 1").fetchone():
+        if number == 0:
+            days = [
+                (session.day.isoformat(), clock.stamp(session.open), clock.stamp(session.close))
+                for session in nyse().sessions
+            ]
             connection.executemany("INSERT INTO sessions VALUES (?, ?, ?)", days)
         connection.execute(
-            "INSERT OR REPLACE INTO contents VALUES ('schema_version', ?)", (VERSION,)
+            "INSERT OR REPLACE INTO contents VALUES ('schema_version', ?)", (str(number + 1),)
         )
 
 

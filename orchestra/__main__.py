@@ -118,6 +118,32 @@ def report(**arguments: Any) -> None:
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def backup(as_json: bool) -> None:
+    """Back the ledger up, also while it is traded on: verified, into BACKUP_DIR.
+
+    The newest of each of 14 days and 12 months is kept. The running terminal does this once a night.
+    """
+    from orchestra import backup as command
+
+    command.backup(as_json)
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--list", "only_list", is_flag=True, help="Only list the backups there are.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def restore(**arguments: Any) -> None:
+    """Bring the ledger back from FILE, by default from the newest backup that is whole.
+
+    The terminal must be stopped. What is replaced is kept beside it.
+    """
+    from orchestra import restore as command
+
+    command.restore(**arguments)
+
+
+@main.command()
 @click.argument("algorithm")
 @click.argument("ticker")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra.lots import Lot, Sale, fifo
-from system_databse import day_figures, system_db_manager
+from system_databse import labels, system_db_manager
 
 Row = dict[str, Any]
 
@@ -32,7 +32,7 @@ def collect() -> Export:
     found = Export([], [], [])
     for card in system_db_manager.get_all_algorithms():
         rows = list(reversed(system_db_manager.get_transactions(card["id"])))
-        kinds = day_figures.labelled([row["id"] for row in rows])
+        kinds = labels.kinds_of([row["id"] for row in rows])
         sales, held = fifo(rows, kinds)
         whose = {
             "card": card["id"],

@@ -22,6 +22,7 @@ from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
 from orchestra.live_lock import refuse_unarmed_live
+from orchestra.nightly import NightlyBackup
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.stocks_guard import StocksGuard
@@ -88,7 +89,9 @@ def _trader(guard: StocksGuard) -> Iterator["_Trader"]:
         started.callback(websocket_manager.stop)
         audit, splits = Audit(wrapper), Splits(wrapper)
         cycle = Cycle(execution, audit, splits, runner, websocket_manager)
-        yield _Trader(wrapper, cycle, websocket_manager, guard)
+        nightly = NightlyBackup()
+        started.callback(nightly.close)
+        yield _Trader(wrapper, cycle, websocket_manager, guard, nightly)
 
 
 class _Trader:
@@ -100,8 +103,10 @@ class _Trader:
         cycle: Cycle,
         websocket_manager: WebSocketManager,
         guard: StocksGuard,
+        nightly: NightlyBackup,
     ) -> None:
         self._guard = guard
+        self._nightly = nightly
         self._broker_calendar = BrokerCalendar()
         self._wrapper = wrapper
         self._cycle = cycle
@@ -259,6 +264,7 @@ class _Trader:
             self._follow_stocks(self._guard.follow)
             self._broker_calendar.follow()
             self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
+            self._nightly.follow()
             self._beat("The market is closed.")
             nap_ends = clock.elapsed() + clock.LONGEST_NAP_SECONDS
             clock.pause(max(0.0, min(clock.due(until, delay), nap_ends) - clock.elapsed()), stop)

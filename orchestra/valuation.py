@@ -10,7 +10,7 @@ from database.calendar import calendar
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, Session, floor_minute
 from orchestra.decision import STALE_AFTER
-from system_databse import system_db_manager
+from system_databse import labels, system_db_manager
 from system_databse.card_calculations import CardSums, value_of
 
 SPARK_STEP = 5  # minutes between two points of the sparkline: at most 78 in a session
@@ -43,7 +43,7 @@ class CardValue:
     price_stale: bool
     ticker: _Ticker
     session: Session | None
-    today: list[dict[str, Any]]  # its transactions since the open, oldest first
+    today: list[dict[str, Any]]  # its transactions since the open, oldest first, splits apart
 
     @property
     def value(self) -> float:
@@ -150,10 +150,14 @@ def _price(card: Card, sums: CardSums, ticker: _Ticker) -> tuple[float, bool]:
 
 
 def _transactions_since(session: Session | None) -> dict[int, list[dict[str, Any]]]:
+    """Each card's transactions of the session; a split's belong to the night, as its bars do."""
     found: dict[int, list[dict[str, Any]]] = {}
     if session is not None:
-        for row in system_db_manager.get_transactions_since(clock.stamp(session.open)):
-            found.setdefault(row["algorithm_id"], []).append(row)
+        rows = system_db_manager.get_transactions_since(clock.stamp(session.open))
+        kinds = labels.kinds_of([row["id"] for row in rows])
+        for row in rows:
+            if kinds.get(row["id"]) != labels.SPLIT:
+                found.setdefault(row["algorithm_id"], []).append(row)
     return found
 
 

@@ -10,6 +10,7 @@ if __package__ in (None, ""):  # run as a script: the project's root is not on t
 
 from orchestra.base import settings, sqlite
 from orchestra.base.errors import AutoTraderError, SettingsError
+from system_databse import backups
 
 ROADMAP_SCHEMA = """
 CREATE TABLE algorithm_instances (
@@ -186,14 +187,16 @@ MIGRATIONS: tuple[str, ...] = (
 def create_database(path: Path | None = None) -> Path:
     """Create system.db, or bring it to the newest schema; what is in it stays. Returns its path.
 
-    Each migration is one transaction. Raises SettingsError for a database from a newer version.
+    Each migration is one transaction, begun with a backup of what there was. Raises SettingsError for
+    a database from a newer version, and where it cannot be backed up.
     """
     path = path or settings.current().system_db_path
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite.connect(path)
     try:
-        for number in range(_version(connection), len(MIGRATIONS)):
-            _migrate(connection, number)
+        found = _version(connection)
+        for number in range(found, len(MIGRATIONS)):
+            _migrate(connection, number, path if found else None)
         if _version(connection) > len(MIGRATIONS):
             raise SettingsError(
                 f"{path} was written by a newer version (schema {_version(connection)}, this one"
@@ -211,10 +214,12 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection, number: int) -> None:
+def _migrate(connection: sqlite3.Connection, number: int, backed_up: Path | None) -> None:
     with sqlite.transaction(connection):
         if _version(connection) != number:  # another process was faster
             return
+        if backed_up is not None:  # as it is for everybody else until this transaction ends
+            backups.take(backed_up, f"-before-schema-{number + 1}")
         for statement in MIGRATIONS[number].split(";"):
             if statement.strip():
                 connection.execute(statement)

@@ -73,12 +73,3 @@ def events(since: datetime, before: datetime) -> list[dict[str, Any]]:
         (clock.stamp(since), clock.stamp(before)),
     )
     return [dict(row) for row in rows]
-
-
-def labelled(transaction_ids: list[int]) -> dict[int, str]:
-    """Return the kind of each of these transactions that is a labelled correction."""
-    rows = system_db_manager.ledger().execute(
-        "SELECT transaction_id, kind FROM labels WHERE transaction_id IS NOT NULL"
-    )
-    wanted = set(transaction_ids)
-    return {row["transaction_id"]: row["kind"] for row in rows if row["transaction_id"] in wanted}

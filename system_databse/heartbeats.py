@@ -2,9 +2,12 @@
 
 import sqlite3
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from orchestra.base import clock, sqlite
 from system_databse import system_db_manager
+
+NEVER = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,24 @@ def beat(parts: dict[str, tuple[str, str]]) -> None:
         )
 
 
+def amend(part: str, status: str, message: str) -> bool:
+    """Change a part's status and message, and leave its time; True where the status is another now.
+
+    A part that was never well gets the time NEVER.
+    """
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        before = connection.execute(
+            "SELECT status FROM heartbeats WHERE part = ?", (part,)
+        ).fetchone()
+        connection.execute(
+            "INSERT INTO heartbeats (part, status, message, market_time, machine_time)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT(part) DO UPDATE SET status = excluded.status,"
+            " message = excluded.message",
+            (part, status, message, clock.stamp(), NEVER.isoformat()),
+        )
+        return before is None or bool(before["status"] != status)
+
+
 def heartbeats() -> dict[str, Heartbeat]:
     """Return each part's last heartbeat."""
     now = clock.machine_now()
@@ -46,9 +67,13 @@ def heartbeats() -> dict[str, Heartbeat]:
 
 
 def newest_market_time() -> str | None:
-    """Return the market time of the newest heartbeat: where a simulated terminal goes on."""
-    row = system_db_manager.ledger().execute("SELECT MAX(market_time) FROM heartbeats").fetchone()
-    return None if row[0] is None else str(row[0])
+    """Return the market time of the trader's newest heartbeat: where a simulated terminal goes on."""
+    row = (
+        system_db_manager.ledger()
+        .execute("SELECT market_time FROM heartbeats WHERE part = 'orchestrator'")
+        .fetchone()
+    )
+    return None if row is None else str(row["market_time"])
 
 
 def record_event(kind: str, message: str, algo_id: int | None = None) -> None:

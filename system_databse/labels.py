@@ -54,6 +54,18 @@ def of_kind(kind: str) -> list[tuple[int, str]]:
     return [(row["algorithm_id"], row["note"]) for row in rows]
 
 
+def kinds_of(transaction_ids: list[int]) -> dict[int, str]:
+    """Return the kind of each of these transactions that is a labelled correction."""
+    if not transaction_ids:
+        return {}
+    rows = system_db_manager.ledger().execute(
+        "SELECT transaction_id, kind FROM labels WHERE transaction_id BETWEEN ? AND ?",
+        (min(transaction_ids), max(transaction_ids)),
+    )
+    wanted = set(transaction_ids)
+    return {row["transaction_id"]: row["kind"] for row in rows if row["transaction_id"] in wanted}
+
+
 def _insert(
     connection: sqlite3.Connection, algo_id: int, transaction_id: int | None, kind: str, note: str
 ) -> None:

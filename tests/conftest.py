@@ -34,6 +34,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
         SYSTEM_DB=tmp_path / "system.db",
         STOCKS_DB=tmp_path / "stocks.db",
         LOG_DIR=tmp_path / "logs",
+        BACKUP_DIR=tmp_path / "backups",
         SIMULATOR_DB=tmp_path / "simulator.db",
     )
     yield change

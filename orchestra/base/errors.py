@@ -6,6 +6,7 @@ AutoTraderError
 ├── NotFound              refuse this call; there is no such thing
 ├── AlreadyRunning        stop; another process holds the place
 ├── ForeignContents       stop; the database belongs to another source or account
+├── LedgerDamaged         stop; restore a backup of system.db
 ├── StorageFull           free some space; the same call works again then
 ├── ExchangeUnavailable   try again in the next cycle
 ├── OrderRefused          note the broker's reason and go on
@@ -37,6 +38,10 @@ class AlreadyRunning(AutoTraderError):
 
 class ForeignContents(AutoTraderError):
     """A database belongs to another data source or broker account: stop."""
+
+
+class LedgerDamaged(AutoTraderError):
+    """system.db does not hang together: stop, and restore a backup."""
 
 
 class StorageFull(AutoTraderError, OSError):

@@ -76,6 +76,10 @@ class Settings:
         "Names the page answers to besides this machine's own, when it is on the network",
     )
     api_port: int = _setting("5000", port, "Port the page is served on")
+    backup_dir: Path = _setting("backups", _path, "Folder for the ledger's backups")
+    backup_second_dir: Path | None = _setting(
+        "", _path, "A second folder for them, on another disk: a USB stick, a mount"
+    )
     allocation_rule: str = _setting(
         "strict",
         one_of("strict", "net"),

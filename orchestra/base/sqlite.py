@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from orchestra.base.errors import StorageFull
@@ -116,6 +116,55 @@ def is_sound(connection: sqlite3.Connection) -> bool:
         if is_damaged(error):
             return False
         raise
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database, as of one moment, into one file of the owner's alone, also while it is written.
+
+    The file is on the disk when this returns. Raises StorageFull, sqlite3.Error.
+    """
+    target.touch(mode=0o600)
+    try:
+        with (
+            closing(connect(source, read_only=True)) as original,
+            closing(sqlite3.connect(target, isolation_level=None)) as copied,
+        ):
+            original.backup(copied)
+            copied.execute("PRAGMA journal_mode = DELETE")  # nothing of it in a second file
+    except sqlite3.OperationalError as error:
+        if is_full(error):
+            raise _no_room(target) from error
+        raise
+    settle(target)
+
+
+def settle(path: Path) -> None:
+    """Write a file through to the disk, and have it read from there from now on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every file system knows it
+            os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def faults(path: Path) -> str:
+    """Read a whole database that nobody uses and say what is wrong with it; empty when nothing is."""
+    try:
+        with closing(connect(path, read_only=True)) as connection:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+            if found != ["ok"]:
+                return "; ".join(found)
+            orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+            return "" if orphan is None else f"a row of {orphan[0]} belongs to no {orphan[2]}"
+    except sqlite3.DatabaseError as error:
+        return str(error)
 
 
 def move_aside(path: Path, stamp: str) -> Path:

@@ -93,7 +93,7 @@ def bare(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    for statement in schema.TABLES.split(";\n"):
+    for statement in ";\n".join(schema.MIGRATIONS).split(";\n"):
         connection.execute(statement)
     return connection
 

@@ -150,7 +150,7 @@ def test_a_database_of_another_version_is_refused() -> None:
     connection = schema.stocks()
     connection.execute("UPDATE contents SET value = '9' WHERE key = 'schema_version'")
     sqlite.close_kept()
-    with pytest.raises(ForeignContents, match="version 9"):
+    with pytest.raises(ForeignContents, match="schema 9"):
         db_manager.get_latest_price("NVDA")
 
 

@@ -183,7 +183,7 @@ def test_an_older_file_gets_the_table_it_lacks_and_keeps_its_corrections(
     old.execute("DROP TABLE arrivals")
     old.execute("CREATE TABLE awaited (ticker TEXT, minute TEXT)")
     old.execute("DELETE FROM sessions WHERE day = '2024-06-05'")
-    old.execute("UPDATE contents SET value = '1' WHERE key = 'schema_version'")
+    old.execute("UPDATE contents SET value = '2' WHERE key = 'schema_version'")
     old.commit()
     old.close()
     change(ALPACA_DATA_URL=f"http://127.0.0.1:{free_port()}")

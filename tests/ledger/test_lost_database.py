@@ -1,6 +1,7 @@
 """The ledger is lost and a backup restored: what was filled since comes back from the broker, once."""
 
-import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -35,21 +36,22 @@ class Algorithm:
 """
 
 
-def back_up(target: Path) -> None:
-    """Copy the ledger while it is traded on, as SQLite does it."""
-    copy = sqlite.connect(target)
-    try:
-        system_db_manager.ledger().backup(copy)
-    finally:
-        copy.close()
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    sqlite.close_kept()
+    return subprocess.run(
+        [sys.executable, "-m", "orchestra", *arguments],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
-def lose_and_restore(backup: Path) -> None:
+def lose_the_ledger() -> None:
     sqlite.close_kept()
     ledger = settings.current().system_db_path
     for name in (ledger.name, f"{ledger.name}-wal", f"{ledger.name}-shm"):
         (ledger.parent / name).unlink(missing_ok=True)
-    shutil.copy(backup, ledger)
 
 
 def traded(card: int) -> int:
@@ -95,15 +97,19 @@ def test_every_fill_since_the_backup_comes_back_once(tmp_path: Path, configure: 
     ) as terminal:
         cards = [terminal.add_card(t, "in_and_out", 5_000)["id"] for t in ("AAPL", "NVDA", "AAPL")]
         terminal.wait_for(lambda: all(traded(card) >= 3 for card in cards), what="all have traded")
-        back_up(tmp_path / "backup.db")
+        done = command("backup")
+        assert done.returncode == 0, done.stderr
         until = clock.now() + TRADES_ON
         lost_card = terminal.add_card("MSFT", "in_and_out", 5_000)["id"]
         terminal.wait_for(lambda: clock.now() >= until and traded(lost_card) >= 3)
         terminal.kill("orchestrator")
+        assert "The terminal is running. Another api" in command("restore").stderr
         terminal.stop("api")
         before = {card: traded(card) for card in cards}
 
-        lose_and_restore(tmp_path / "backup.db")
+        lose_the_ledger()
+        done = command("restore")
+        assert done.returncode == 0, done.stderr
         assert all(traded(card) < before[card] for card in cards)
         assert system_db_manager.get_algorithm(lost_card) is None
         terminal.start("api", "orchestrator")

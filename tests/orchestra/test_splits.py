@@ -14,6 +14,7 @@ from orchestra.base import clock
 from orchestra.base.market_calendar import floor_minute
 from orchestra.simulator import Exchange
 from orchestra.splits import Splits
+from orchestra.valuation import value_cards
 from system_databse import (
     card_calculations,
     card_states,
@@ -96,6 +97,17 @@ def test_ten_for_one_multiplies_the_shares_and_leaves_the_profit(
     follow(splits)
     follow(Splits(wrapper))  # another process
     assert card_calculations.calculate_position(card) == 70
+
+
+def test_a_split_is_no_gain_of_the_day(market: Exchange, wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, 7)
+    split(market, 10)
+    follow(Splits(wrapper))
+    db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+    rows = system_db_manager.get_all_algorithms()
+    valued = value_cards(rows, card_calculations.all_card_sums())[card]
+    assert valued.today_pnl == 0.0  # the newest bar is Friday's last
+    assert valued.marks() == []
 
 
 def test_the_history_has_no_step_where_the_split_was(
