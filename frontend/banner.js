@@ -11,6 +11,12 @@ const RANKS = [
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
 const GRAVE = ["offline", "trader-stopped"];
+const TITLES = { clock: "clock not set" };
+
+/** A problem's heading. */
+export function titleOf({ kind }) {
+  return (TITLES[kind] ?? kind.replaceAll("-", " ")).toUpperCase();
+}
 
 /** Every present problem as {kind, message}, worst first. */
 export function problems(store) {
@@ -73,7 +79,7 @@ export class Banner {
     if (!this.#node) this.#build();
     setAttribute(this.#node, "data-banner", worst.kind);
     setAttribute(this.#node, "data-grave", GRAVE.includes(worst.kind) ? "" : null);
-    setText(this.kind, worst.kind.replaceAll("-", " ").toUpperCase());
+    setText(this.kind, titleOf(worst));
     setText(this.message, worst.message);
     setText(this.more, others.length ? `+${others.length} more` : "");
   }

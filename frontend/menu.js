@@ -1,6 +1,6 @@
 /** The menu: what concerns the whole wall. Loaded when it is first opened. */
 
-import { problems } from "./banner.js";
+import { problems, titleOf } from "./banner.js";
 import { button, el, setText } from "./dom.js";
 import { StopAll } from "./stopall.js";
 
@@ -45,7 +45,7 @@ export class Menu {
 
   /** The banner shows the worst problem; here are all of them. */
   update(store) {
-    const found = problems(store).map(({ kind, message }) => `⚠ ${kind.replaceAll("-", " ").toUpperCase()} ${message}`);
+    const found = problems(store).map((each) => `⚠ ${titleOf(each)} ${each.message}`);
     const wanted = found.length ? found : ["✓ Nothing is wrong."];
     while (this.problems.children.length > wanted.length) this.problems.lastChild.remove();
     while (this.problems.children.length < wanted.length) this.problems.append(el("li"));

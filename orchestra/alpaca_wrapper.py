@@ -102,6 +102,12 @@ class AlpacaWrapper:
         with exchange.answering():
             return str(_mapping(exchange.trading_client().get_account())["account_number"])
 
+    def get_time(self) -> datetime:
+        """Return the broker's clock, aware UTC. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            shown = _mapping(exchange.trading_client().get_clock())["timestamp"]
+            return datetime.fromisoformat(str(shown)).astimezone(UTC)
+
     def place_market_buy(self, ticker: str, shares: int) -> float:
         """Buy at the market and return the average fill price in dollars.
 

@@ -34,6 +34,12 @@ def note_unstored(since: datetime, until: datetime) -> None:
     _journal(range(first, end), "skipped: the disk was full")
 
 
+def note_untrusted_clock(since: datetime, until: datetime) -> None:
+    """Note the minutes that start from ``since`` on and before ``until``, by the broker's clock."""
+    first, end = calendar().minute_number(since), calendar().minute_number(until)
+    _journal(range(first, end), "skipped: the clock is not set")
+
+
 def note_restart(left_at: str) -> None:
     """Tell of a restart; ``left_at`` is the stamp of the last sign of life before it."""
     heartbeats.record_event("restarted", f"The trader was started again; it had left at {left_at}.")

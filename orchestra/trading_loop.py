@@ -18,6 +18,7 @@ from orchestra.base.errors import ExchangeUnavailable, StorageFull
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.base.single import only_one
 from orchestra.broker_calendar import BrokerCalendar
+from orchestra.clock_trust import ClockTrust
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
@@ -62,7 +63,7 @@ def run_all_algorithms() -> None:
     guard = StocksGuard()
     guard.open()
     with _trader(guard) as trader:
-        trader.run_minute(floor_minute(clock.now()))
+        trader.run_this_minute()
 
 
 def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> None:
@@ -107,6 +108,7 @@ class _Trader:
     ) -> None:
         self._guard = guard
         self._nightly = nightly
+        self._clock = ClockTrust(wrapper)
         self._broker_calendar = BrokerCalendar()
         self._wrapper = wrapper
         self._cycle = cycle
@@ -120,6 +122,7 @@ class _Trader:
         # Before waiting for the exchange gives newer ones
         left_at = heartbeats.newest_market_time()
         _when_there_is_room(lambda: self._reach_exchange(stop), stop)
+        _when_there_is_room(lambda: self._clock.wait(stop), stop)
         if stop.is_set():
             return
         _when_there_is_room(lambda: self._take_up(left_at), stop)
@@ -141,7 +144,15 @@ class _Trader:
         self._cycle.audit()
         housekeeping.make_reports(clock.now())
 
+    def run_this_minute(self) -> None:
+        """Run the minute that is running, if the clock may be traded by."""
+        if self._clock.follow():
+            self.run_minute(floor_minute(clock.now()))
+
     def _step(self, stop: threading.Event) -> None:
+        if self._clock.wait(stop):
+            self._last_minute = None  # what has passed since is on record
+            return
         now = clock.now()
         if not self._downtime_noted:  # here, where it is known which minute the first cycle is for
             missed_minutes.note_downtime(now)
@@ -260,7 +271,9 @@ class _Trader:
             until, delay = next_open, clock.WAKE_UP
         minutes = (until - now).total_seconds() / 60
         log.info("Market is closed. Sleeping for %s minutes.", f"{minutes:.1f}".removesuffix(".0"))
-        while not stop.is_set() and clock.due(until, delay) > clock.elapsed():
+        while (
+            not stop.is_set() and clock.due(until, delay) > clock.elapsed() and self._clock.follow()
+        ):
             self._follow_stocks(self._guard.follow)
             self._broker_calendar.follow()
             self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
@@ -278,6 +291,7 @@ class _Trader:
         heartbeats.beat(
             {
                 "orchestrator": ("ok", message),
+                "clock": self._clock.health,
                 "broker": ("degraded", trouble) if trouble else ("ok", ""),
                 "stocks": self._guard.health,
                 "stream": ("ok" if stream.healthy else "degraded", heard),

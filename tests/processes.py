@@ -36,7 +36,7 @@ COMMANDS = {
 READY_WORDS = {  # one of them is in what a process that is ready has printed
     "exchange": ("Simulated exchange ready",),
     "api": ("Booting worker",),  # its address is asked as well
-    "orchestrator": ("cycle started", "Market is closed"),
+    "orchestrator": ("cycle started", "Market is closed", "The clock is"),
 }
 
 Json = dict[str, Any]

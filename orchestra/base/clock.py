@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import accumulate
+from pathlib import Path
 
 from orchestra.base import settings
 from orchestra.base.market_calendar import MarketCalendar, nyse
@@ -25,6 +26,9 @@ LONGEST_NAP_SECONDS = (
 SKIP_MARGIN = timedelta(
     minutes=5
 )  # closed hours are skipped from this after a close to this before an open
+
+# systemd-timesyncd makes it when it has set the clock from the network, at each start of the machine
+SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")
 
 
 @dataclass(frozen=True)
@@ -182,6 +186,11 @@ def parse(text: str) -> datetime:
 def speed() -> float:
     """Market seconds per machine second."""
     return _clock().speed
+
+
+def is_synchronized() -> bool:
+    """Whether market time is the machine's, and the system has set that from the network."""
+    return isinstance(_clock(), RealClock) and SYNCHRONIZED.exists()
 
 
 def elapsed() -> float:

@@ -82,6 +82,13 @@ def test_a_part_that_is_down_outranks_one_that_is_unwell(wall: Wall) -> None:
     assert banner(wall) == ("clock-drift", "⚠ CLOCK DRIFT off by a minute +1 more")
 
 
+def test_a_clock_that_is_not_set_is_called_so(wall: Wall) -> None:
+    wall.api.parts["clock"] = part("down", "The clock is 0:01:30 ahead of the broker's.")
+    wall.poll()
+    words = "⚠ CLOCK NOT SET The clock is 0:01:30 ahead of the broker's."
+    assert banner(wall) == ("clock", words)
+
+
 def test_a_trader_that_is_only_late_has_not_stopped(wall: Wall) -> None:
     wall.api.parts["orchestrator"] = part("degraded", "skipped a minute")
     wall.poll()

@@ -1,0 +1,112 @@
+"""Whether the clock may be traded by: a machine without a battery wakes up in the past.
+
+It is trusted once the system has set it from the network, and otherwise while the broker's clock agrees.
+"""
+
+import logging
+import threading
+from datetime import datetime, timedelta
+
+from orchestra import missed_minutes
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import clock, systemd
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.market_calendar import floor_minute
+from system_databse import heartbeats
+
+TOLERANCE_SECONDS = 5.0  # machine seconds between the two clocks
+LOOK_SECONDS = 30.0  # machine seconds for which an agreement is believed
+RETRY_SECONDS = 5.0
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+class ClockTrust:
+    """Holds our clock against the broker's; one object lives as long as the process."""
+
+    def __init__(self, wrapper: AlpacaWrapper) -> None:
+        self._wrapper = wrapper
+        self._broker_ahead: timedelta | None = None  # of our market time; None: never compared
+        self._looked_at = 0.0  # on clock.elapsed's scale
+        self._doubted = False
+        self._noted_until: datetime | None = None  # broker's time up to which is on record
+
+    def follow(self) -> bool:
+        """Say whether the clock may be traded by; the broker is asked when it is due."""
+        if clock.is_synchronized():
+            return True
+        if not self._agrees() or clock.elapsed() - self._looked_at >= LOOK_SECONDS:
+            self._look()
+        return self._agrees()
+
+    def wait(self, stop: threading.Event) -> bool:
+        """Wait until the clock may be traded by, or ``stop``; True if there was anything to wait for.
+
+        The open minutes that pass meanwhile, by the broker's clock, are put on record.
+        """
+        waited = False
+        while not stop.is_set() and not self.follow():
+            waited = True
+            self._note_doubt()
+            clock.pause(RETRY_SECONDS, stop)
+        if self._doubted and not stop.is_set():
+            self._note_trust()
+        return waited
+
+    @property
+    def health(self) -> tuple[str, str]:
+        """Status and message for the heartbeats."""
+        if clock.is_synchronized() or self._agrees():
+            return ("ok", "")
+        return ("down", self._message())
+
+    def _agrees(self) -> bool:
+        tolerance = timedelta(seconds=TOLERANCE_SECONDS * clock.speed())
+        return self._broker_ahead is not None and abs(self._broker_ahead) <= tolerance
+
+    def _look(self) -> None:
+        """Compare over the middle of the request. What is known stays where the broker does not answer."""
+        before, began = clock.now(), clock.elapsed()
+        try:
+            theirs = self._wrapper.get_time()
+        except ExchangeUnavailable as error:
+            log.warning("The clock could not be held against the broker's: %s", error)
+            return
+        after, took = clock.now(), clock.elapsed() - began
+        expected = timedelta(seconds=took * clock.speed())
+        if abs(after - before - expected) > timedelta(seconds=clock.speed()):
+            return  # our clock was set meanwhile, or passed over closed hours
+        self._broker_ahead = theirs - (before + (after - before) / 2)
+        self._looked_at = clock.elapsed()
+
+    def _message(self) -> str:
+        if self._broker_ahead is None:
+            return "The clock is not set, and the broker's cannot be read: no card is asked."
+        side = "behind" if self._broker_ahead > timedelta(0) else "ahead of"
+        apart = timedelta(seconds=round(abs(self._broker_ahead).total_seconds()))
+        return f"The clock is {apart} {side} the broker's: no card is asked until it is set."
+
+    def _note_doubt(self) -> None:
+        message = self._message()
+        if not self._doubted:
+            self._doubted = True
+            log.error("%s", message)
+            heartbeats.record_event("clock", message)
+        if self._broker_ahead is not None:
+            self._note_minutes(clock.now() + self._broker_ahead)
+        heartbeats.beat({"orchestrator": ("degraded", message), "clock": self.health})
+        systemd.alive(message)
+
+    def _note_trust(self) -> None:
+        self._note_minutes(clock.now())
+        self._doubted, self._noted_until = False, None
+        message = "The clock is right again: cards are asked."
+        log.warning("%s", message)
+        heartbeats.record_event("clock", message)
+        heartbeats.beat({"clock": self.health})
+
+    def _note_minutes(self, until: datetime) -> None:
+        """Put the open minutes since the last look on record; the running one may still be asked."""
+        until = floor_minute(until)
+        missed_minutes.note_untrusted_clock(self._noted_until or until, until)
+        self._noted_until = until

@@ -1,0 +1,192 @@
+"""No card is asked, and nothing is sent, while the clock differs from the broker's."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestra import clock_trust
+from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import clock
+from orchestra.base.market_calendar import MINUTE
+from orchestra.clock_trust import ClockTrust
+from orchestra.simulator import Exchange
+from system_databse import create_system_db, system_db_manager
+from tests.exchange_fixture import change, running_exchange, set_clock
+from tests.processes import Terminal, running_terminal
+
+OPEN_MARKET = "2024-06-04T14:30:00Z"
+ALWAYS_ONE_SHARE = """
+class Algorithm:
+    def __init__(self, ticker, initial_capital):
+        pass
+
+    def run(self, current_time, algo_id):
+        return ("buy", 1)
+"""
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    with running_exchange(MARKET_CLOCK_START=OPEN_MARKET, MARKET_CLOCK_SPEED=1) as running:
+        create_system_db.create_database()
+        yield running
+
+
+def skew(exchange: Exchange, seconds: float) -> None:
+    exchange.faults.clear("clock_skew")
+    exchange.faults.add({"name": "clock_skew", "seconds": seconds})
+
+
+@pytest.mark.parametrize(
+    ("seconds", "message"),
+    [
+        (0, ""),
+        (4, ""),
+        (-4, ""),
+        (6, "The clock is 0:00:06 behind the broker's: no card is asked until it is set."),
+        (-90, "The clock is 0:01:30 ahead of the broker's: no card is asked until it is set."),
+    ],
+)
+def test_five_seconds_are_the_limit(exchange: Exchange, seconds: float, message: str) -> None:
+    skew(exchange, seconds)
+    trust = ClockTrust(AlpacaWrapper())
+    assert trust.follow() is (message == "")
+    assert trust.health == (("down", message) if message else ("ok", ""))
+
+
+def test_the_limit_is_in_machine_seconds(exchange: Exchange) -> None:
+    set_clock(OPEN_MARKET, speed=60)
+    skew(exchange, 280)
+    assert ClockTrust(AlpacaWrapper()).follow()
+    skew(exchange, 320)
+    assert not ClockTrust(AlpacaWrapper()).follow()
+
+
+@pytest.mark.parametrize("seconds", [-5.5, 4.5])
+def test_half_the_way_of_the_question_is_allowed_for(exchange: Exchange, seconds: float) -> None:
+    # The answer is made a second after the request's middle, and a second before its end: taken from
+    # the end, the first would be 5.5 s off; taken from the begin, the second would be
+    skew(exchange, seconds - (seconds > 0))
+    exchange.faults.add({"name": "delay", "seconds": 2, "path": "/v2/clock"})
+    assert ClockTrust(AlpacaWrapper()).follow()
+
+
+def test_doubt_is_looked_into_at_once_and_agreement_believed_for_a_while(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = ClockTrust(AlpacaWrapper())
+    skew(exchange, -90)
+    assert not trust.follow()
+    skew(exchange, 0)
+    assert trust.follow()
+    skew(exchange, -90)
+    assert trust.follow()
+    monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
+    assert not trust.follow()
+
+
+def test_an_unknown_clock_is_not_trusted_and_a_known_one_stays_known(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = ClockTrust(AlpacaWrapper())
+    exchange.faults.add({"name": "500", "path": "/v2/clock"})
+    assert not trust.follow()
+    assert "cannot be read" in trust.health[1]
+    exchange.faults.clear()
+    assert trust.follow()
+    exchange.faults.add({"name": "500", "path": "/v2/clock"})
+    monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
+    assert trust.follow()
+
+
+def test_what_the_system_has_set_from_the_network_needs_no_broker(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skew(exchange, -90)
+    file = tmp_path / "synchronized"
+    monkeypatch.setattr(clock, "SYNCHRONIZED", file)
+    trust = ClockTrust(AlpacaWrapper())
+    file.touch()
+    assert not trust.follow()  # the system knows nothing of a simulated market's time
+    change(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_ANCHOR="")
+    assert trust.follow() and trust.health == ("ok", "")
+    file.unlink()
+    assert not trust.follow()
+
+
+def test_a_clock_that_passes_over_a_night_is_no_difference(exchange: Exchange) -> None:
+    # Between question and answer the market clock goes from 16:05 to 09:25 on the next day
+    set_clock("2024-06-04T20:04:59Z", speed=1, skip_closed=True)
+    exchange.faults.add({"name": "delay", "seconds": 2, "path": "/v2/clock"})
+    trust = ClockTrust(AlpacaWrapper())
+    assert not trust.follow()
+    assert "cannot be read" in trust.health[1]  # nothing was concluded from that answer
+    exchange.faults.clear()
+    assert trust.follow()
+
+
+def test_waiting_ends_when_it_is_told_to(exchange: Exchange) -> None:
+    skew(exchange, -90)
+    trust, stop = ClockTrust(AlpacaWrapper()), threading.Event()
+    waiter = threading.Thread(target=trust.wait, args=(stop,))
+    waiter.start()
+    stop.set()
+    waiter.join(30)
+    assert not waiter.is_alive()
+
+
+@pytest.fixture
+def always_buys(tmp_path: Path, configure: Any) -> None:
+    folder = tmp_path / "algorithms"
+    folder.mkdir()
+    (folder / "always.py").write_text(ALWAYS_ONE_SHARE)
+    configure(ALGORITHMS_DIR=folder)
+
+
+@pytest.mark.usefixtures("always_buys")
+def test_nothing_is_sent_until_the_clocks_agree_and_each_minute_is_on_record(
+    tmp_path: Path,
+) -> None:
+    start = "2024-06-04T14:29:00Z"
+    with running_terminal(tmp_path, ("exchange",), MARKET_CLOCK_START=start) as terminal:
+        terminal.misbehave("clock_skew", seconds=-3600)
+        terminal.start("api")
+        card = system_db_manager.create_algorithm("NVDA", "always", 10_000)
+        terminal.start("orchestrator")
+        part = terminal.wait_for(lambda: terminal.get("/api/health")["parts"].get("clock"))
+        assert part["message"].startswith("The clock is 1:00:00 ahead of the broker's: no card")
+        assert (part["status"], terminal.get("/api/health")["status"]) == ("down", "down")
+        terminal.wait_for(lambda: len(doubted(card)) >= 5, what="minutes have passed in doubt")
+        assert trades(terminal) == []
+        terminal.exchange("DELETE", "/_faults")
+        terminal.wait_for(lambda: trades(terminal), what="the first order after the doubt")
+        assert terminal.get("/api/health")["parts"]["clock"]["status"] == "ok"
+    # On record is each minute by the broker's clock: ours was never before 14:29
+    minutes = [clock.parse(stamp) for stamp in doubted(card)[:5]]
+    assert minutes[0] < clock.parse("2024-06-04T14:29:00Z")
+    assert minutes == [minutes[0] + number * MINUTE for number in range(5)]
+    messages = system_db_manager.ledger().execute(
+        "SELECT message FROM events WHERE kind = 'clock' ORDER BY id"
+    )
+    first, last = [row["message"] for row in messages]
+    assert first.startswith("The clock is 1:00:0")
+    assert last == "The clock is right again: cards are asked."
+
+
+def doubted(card: int) -> list[str]:
+    """The minutes on record in which the card was not asked because of the clock."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT minute FROM decisions WHERE algorithm_id = ? AND action = 'skipped'"
+        " AND reason = 'skipped: the clock is not set' ORDER BY minute",
+        (card,),
+    )
+    return [row["minute"] for row in rows]
+
+
+def trades(terminal: Terminal) -> list[Any]:
+    found = terminal.exchange("GET", "/v2/orders?status=all")
+    assert isinstance(found, list)
+    return found
