@@ -10,7 +10,7 @@ from database import db_manager
 from orchestra import strikes
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import MINUTE
-from orchestra.decision import Means, check
+from orchestra.decision import Checked, Means, check
 from orchestra.execution import Intent
 from orchestra.runner import AlgorithmRunner
 from orchestra.valuation import unknown_minutes
@@ -123,7 +123,7 @@ def _decide(
     if result.output:
         log.info("Card %s printed: %s", card["id"], result.output.rstrip())
     answer = result.answer
-    checked = check(answer, _means(card, view))
+    checked = Checked(0) if answer.action == "hold" else check(answer, _means(card, view))
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)
     record = _record(card["id"], minute, view, answer.action, answer.shares, reason, result)
     if checked.shares == 0:
@@ -137,12 +137,12 @@ def _decide(
 
 def _view(ticker: str, minute: datetime, bar_minute: datetime | None) -> MarketView:
     bar = db_manager.newest_bar(ticker, minute)
-    unknown = unknown_minutes(ticker, bar, minute)
-    if bar_minute is None:
-        return MarketView(bar, "missing", unknown)
-    due = clock.stamp(bar_minute)
+    due = None if bar_minute is None else clock.stamp(bar_minute)
     if bar is not None and bar["timestamp"] == due:
         return MarketView(bar, "bar", 0)
+    unknown = unknown_minutes(ticker, bar, minute)
+    if due is None:
+        return MarketView(bar, "missing", unknown)
     is_known = not db_manager.check_data_exists(ticker, due, due)
     return MarketView(bar, "no trade" if is_known else "missing", unknown)
 

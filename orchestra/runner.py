@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import ModuleType, TracebackType
@@ -16,8 +16,12 @@ from orchestra.base import clock, settings
 from orchestra.worker import Result, Task, serve
 
 MOST_WORKERS = 4
-MOST_SPARES = 4
-SLOW_SECONDS = 1.0  # a run that takes longer gives its place in the queue to a spare worker
+SPARES = 4
+LARGEST_BATCH = 8  # tasks that are given to a worker at once: fewer wake-ups for quick algorithms
+SLOW_SECONDS = 1.0  # a card whose last run took longer is asked last, and alone
+# After so long the cards behind a run are given to other workers, spares if need be: early enough that
+# they are asked within a second of the wake-up
+TAKE_OVER_SECONDS = 0.5
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -26,8 +30,12 @@ log = logging.getLogger("autotrader.orchestrator")
 class _Worker:
     process: BaseProcess
     connection: Connection
-    task: Task | None = None
-    started: float = 0.0
+    tasks: deque[Task] = field(default_factory=deque)  # given and not answered; it runs the first
+    started: float = 0.0  # when the first began
+    overtaken: bool = False  # what stood behind the first was given to others
+
+    def is_slow(self, now: float) -> bool:
+        return bool(self.tasks) and now - self.started >= TAKE_OVER_SECONDS
 
 
 class AlgorithmRunner:
@@ -38,7 +46,9 @@ class AlgorithmRunner:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["orchestra.worker"])
         self._count = workers or min(MOST_WORKERS, os.cpu_count() or 1)
-        self._workers = [self._spawn() for _ in range(self._count)]
+        # Spares are warm as well: when they are needed the machine is busy, and forking takes long
+        self._workers = [self._spawn() for _ in range(self._count + SPARES)]
+        self._waiting: deque[Task] = deque()
         self._slow: set[int] = set()  # cards whose last run was slow: they are asked last
 
     def __enter__(self) -> "AlgorithmRunner":
@@ -57,45 +67,51 @@ class AlgorithmRunner:
 
         None in between says that what is still running is slow: do not wait for it.
         """
-        waiting = deque(sorted(tasks, key=lambda task: task.algorithm_id in self._slow))
+        self._waiting = deque(sorted(tasks, key=lambda task: task.algorithm_id in self._slow))
         deadline = settings.current().algorithm_deadline_seconds
-        while waiting or any(worker.task for worker in self._workers):
-            for index, worker in enumerate(self._workers):
-                if waiting and worker.task is None:
-                    self._start(index, waiting.popleft())
+        places = self._count
+        while self._waiting or any(worker.tasks for worker in self._workers):
+            for index in range(places):
+                if self._waiting and not self._workers[index].tasks:
+                    self._start(index, self._batch(places))
             yield from self._collect(deadline)
             if self._only_slow_ones():
                 yield None
-                spares = self._count + MOST_SPARES - len(self._workers)
-                self._workers += [self._spawn() for _ in range(min(spares, len(waiting)))]
-        for spare in self._workers[self._count :]:
-            _end(spare)
-        del self._workers[self._count :]
+                places = min(places + len(self._waiting), len(self._workers))
 
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
             _end(worker)
 
-    def _only_slow_ones(self) -> bool:
-        busy = [worker for worker in self._workers if worker.task]
-        now = clock.elapsed()
-        return bool(busy) and all(now - worker.started >= SLOW_SECONDS for worker in busy)
+    def _batch(self, places: int) -> list[Task]:
+        """The next tasks for one worker: so many that all of them stay busy to the end."""
+        size = min(LARGEST_BATCH, 1 + len(self._waiting) // (2 * places))
+        batch = [self._waiting.popleft()]
+        while len(batch) < size and self._waiting[0].algorithm_id not in self._slow:
+            batch.append(self._waiting.popleft())
+        return batch
 
-    def _start(self, index: int, task: Task) -> None:
+    def _only_slow_ones(self) -> bool:
+        now = clock.elapsed()
+        busy = [worker for worker in self._workers if worker.tasks]
+        return bool(busy) and all(worker.is_slow(now) for worker in busy)
+
+    def _start(self, index: int, tasks: list[Task]) -> None:
         worker = self._workers[index]
         try:
-            worker.connection.send(task)
+            worker.connection.send(tasks)
         except OSError:  # it died while idle
             worker = self._replace(index)
-            worker.connection.send(task)
-        worker.task, worker.started = task, clock.elapsed()
+            worker.connection.send(tasks)
+        worker.tasks.extend(tasks)
+        worker.started = clock.elapsed()
 
     def _collect(self, deadline: float) -> Iterator[Result]:
         """Wait until a busy worker answers, dies, turns slow or passes its deadline."""
-        busy = [(index, worker) for index, worker in enumerate(self._workers) if worker.task]
+        busy = [(index, worker) for index, worker in enumerate(self._workers) if worker.tasks]
         now = clock.elapsed()
-        moments = [w.started + after for _, w in busy for after in (SLOW_SECONDS, deadline)]
+        moments = [w.started + after for _, w in busy for after in (TAKE_OVER_SECONDS, deadline)]
         timeout = min((moment for moment in moments if moment > now), default=now) - now
         ready = wait([worker.connection for _, worker in busy], timeout)
         for index, worker in busy:
@@ -103,6 +119,8 @@ class AlgorithmRunner:
                 yield self._receive(index)
             elif clock.elapsed() >= worker.started + deadline:
                 yield self._give_up(index, f"It took longer than {deadline:g} s and was ended")
+            elif worker.is_slow(clock.elapsed()) and len(worker.tasks) > 1:
+                self._overtake(worker)
 
     def _receive(self, index: int) -> Result:
         worker = self._workers[index]
@@ -111,9 +129,18 @@ class AlgorithmRunner:
         except (EOFError, OSError):
             worker.process.join()
             return self._give_up(index, f"Its process died (exit code {worker.process.exitcode})")
-        worker.task = None
+        worker.tasks.popleft()
+        worker.started = clock.elapsed()
         self._note_pace(result)
+        if worker.overtaken:
+            self._replace(index)
         return result
+
+    def _overtake(self, worker: _Worker) -> None:
+        """Give what stands behind a slow run to other workers; this one is ended after its run."""
+        while len(worker.tasks) > 1:
+            self._waiting.appendleft(worker.tasks.pop())
+        worker.overtaken = True
 
     def _note_pace(self, result: Result) -> None:
         if result.milliseconds > SLOW_SECONDS * 1000:
@@ -123,9 +150,9 @@ class AlgorithmRunner:
 
     def _give_up(self, index: int, failure: str) -> Result:
         worker = self._workers[index]
-        assert worker.task is not None
+        self._overtake(worker)
         milliseconds = (clock.elapsed() - worker.started) * 1000
-        result = Result(worker.task.algorithm_id, None, failure, milliseconds, summary=failure)
+        result = Result(worker.tasks[0].algorithm_id, None, failure, milliseconds, summary=failure)
         self._note_pace(result)
         self._replace(index)
         return result

@@ -61,11 +61,12 @@ class _Printed:
 
 
 def serve(connection: Connection, chosen: settings.Settings) -> None:
-    """Run tasks from the pipe until it closes."""
+    """Run tasks from the pipe, which come in batches, until it closes; answer each as it is done."""
     prepare(chosen)
     with contextlib.suppress(EOFError, OSError):
         while True:
-            connection.send(run(connection.recv()))
+            for task in connection.recv():
+                connection.send(run(task))
 
 
 def prepare(chosen: settings.Settings) -> None:

@@ -143,11 +143,12 @@ def test_an_algorithm_reads_its_transactions_but_writes_nothing(
 def test_a_worker_that_died_while_idle_is_replaced(folder: Path, runner: AlgorithmRunner) -> None:
     write(folder, "pid", "import os; return ('hold', 0, str(os.getpid()))")
     first = results(runner, [task(n, "pid") for n in range(2)])
-    for result in first.values():
-        assert result.answer is not None
-        os.kill(int(result.answer.reason), signal.SIGKILL)
+    killed = {int(result.answer.reason) for result in first.values() if result.answer}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
     for worker in runner._workers:
-        worker.process.join()
+        if worker.process.pid in killed:
+            worker.process.join()
     again = results(runner, [task(n, "pid") for n in range(2)])
     assert all(result.answer is not None for result in again.values())
 
@@ -159,9 +160,26 @@ def test_slow_cards_hold_up_nobody(folder: Path, runner: AlgorithmRunner) -> Non
     tasks = [task(n, "hangs") for n in range(5)] + [task(n, "good") for n in range(5, 12)]
     first = [r.algorithm_id for r in runner.run(tasks) if r is not None]
     assert set(first[:7]) == set(range(5, 12))
+    assert sorted(first) == list(range(12))
     again = list(runner.run(tasks))
     assert {r.algorithm_id for r in again[:7] if r is not None} == set(range(5, 12))
-    assert len(runner._workers) == 2  # the spares are gone again
+
+
+def test_cards_behind_a_slow_one_are_asked_by_another_and_once(
+    folder: Path, runner: AlgorithmRunner
+) -> None:
+    """All are quick at first, so they are given out in batches; then one turns slow."""
+    write(folder, "good", "import os; return ('hold', 0, str(os.getpid()))")
+    write(folder, "mine", "import os; return ('hold', 0, str(os.getpid()))")
+    tasks = [task(n, "mine" if n % 8 == 0 else "good") for n in range(16)]
+    quick = results(runner, tasks)
+    write(folder, "mine", "import os, time; time.sleep(1.2); return ('hold', 0, str(os.getpid()))")
+    for _ in range(2):
+        came = [r for r in runner.run(tasks) if r is not None]
+        assert sorted(r.algorithm_id for r in came) == list(range(16))
+        assert {r.algorithm_id for r in came[14:]} == {0, 8}
+        assert all(r.answer is not None for r in came)
+    assert len({r.answer.reason for r in quick.values() if r.answer}) == 2
 
 
 def test_memory_and_output_are_capped(
