@@ -15,8 +15,9 @@ def lines(result: Result) -> list[str]:
     subject, sessions = result.subject, result.history.sessions
     title = catalog.describe(subject.path).title
     own, kept = result.measures, result.measures["buy_and_hold"]
+    count = f"{len(sessions)} session{'s' * (len(sessions) > 1)}"
     found = [
-        f"{title} on {subject.ticker}, {len(sessions)} sessions {sessions[0].day} to"
+        f"{title} on {subject.ticker}, {count} {sessions[0].day} to"
         f" {sessions[-1].day}, ${subject.capital:,.2f}, filled {result.fill}."
     ]
     if subject.parameters:
