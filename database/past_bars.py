@@ -16,7 +16,7 @@ from database.bars import Bar, Row
 from orchestra.base import clock
 
 if TYPE_CHECKING:
-    import pandas
+    from database.arrays import BarArrays
 
 CLOSE = 4  # its place in a row
 Load = Callable[[str], list[Row]]
@@ -97,11 +97,11 @@ class PastBars:
         series, begin, after = self._span(ticker, first, last)
         return self._handed(series.bars[begin:after])
 
-    def frame(self, ticker: str, first: datetime, last: datetime) -> "pandas.DataFrame":
-        from database import frames  # pandas takes half a second and 80 MB
+    def arrays(self, ticker: str, first: datetime, last: datetime) -> "BarArrays":
+        from database import arrays  # numpy takes a tenth of a second
 
         series, begin, after = self._span(ticker, first, last)
-        return frames.frame(iter(series.rows[begin:after]))
+        return arrays.of_rows(series.rows[begin:after])
 
     def count(self, ticker: str, first: datetime, last: datetime) -> int:
         _, begin, after = self._span(ticker, first, last)

@@ -95,6 +95,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let all reads of a block see one state of the database, whoever writes meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.rollback()
+
+
 def is_damaged(error: BaseException) -> bool:
     """Whether SQLite says that the file is no database, or not a whole one."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED

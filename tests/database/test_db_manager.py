@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from database import db_manager, gaps, schema
+from database import arrays, db_manager, gaps, schema
 from orchestra.base import sqlite
 from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import nyse
@@ -131,6 +131,44 @@ def test_a_frame_has_a_utc_index() -> None:
     empty = db_manager.get_bars_frame("AAPL", MORNING[0], MORNING[9])
     assert len(empty) == 0 and list(empty.columns) == list(frame.columns)
     assert str(empty.index.tz) == "UTC"
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    absent=st.sets(st.integers(0, 599), max_size=8),
+    first=st.integers(-30, 630),
+    length=st.integers(0, 2 * 24 * 60),
+)
+def test_arrays_and_frames_equal_the_bars(absent: set[int], first: int, length: int) -> None:
+    connection = schema.stocks()
+    connection.execute("DELETE FROM bars")
+    half_day = datetime(2024, 7, 3, 13, 30, tzinfo=UTC)
+    minutes = [half_day + timedelta(minutes=n) for n in range(210)]
+    minutes += [half_day + timedelta(days=2, minutes=n) for n in range(390)]
+    stored = [
+        bar(f"{moment:%Y-%m-%dT%H:%M:%SZ}", 10 + n / 7, n)
+        for n, moment in enumerate(minutes)
+        if n not in absent
+    ]
+    db_manager.insert_historical_data("NVDA", stored)
+    begin = half_day + timedelta(minutes=first, seconds=first % 60)
+    bounds = [f"{begin + timedelta(minutes=n):%Y-%m-%dT%H:%M:%SZ}" for n in (0, length)]
+    expected = [each for each in stored if bounds[0] <= str(each["timestamp"]) <= bounds[1]]
+    from_rows = arrays.of_rows([tuple(each.values()) for each in expected])
+    for found in (db_manager.get_bars_arrays("NVDA", *bounds), from_rows):
+        assert len(found) == len(expected)
+        assert [f"{minute}Z" for minute in found.minutes] == [
+            each["timestamp"] for each in expected
+        ]
+        for name in ("open", "high", "low", "close", "volume"):
+            assert getattr(found, name).tolist() == [each[name] for each in expected]
+    frame = db_manager.get_bars_frame("NVDA", *bounds)
+    assert frame.index.strftime("%Y-%m-%dT%H:%M:%SZ").tolist() == [
+        each["timestamp"] for each in expected
+    ]
+    assert frame["close"].tolist() == [each["close"] for each in expected]
 
 
 BAD_FIGURES = [
