@@ -11,6 +11,19 @@ def recorded_source() -> str | None:
     return str(row[0]) if row else None
 
 
+def recorded_ledger() -> str | None:
+    """Name the ledger that these bars were gathered for; None where none was noted."""
+    row = schema.stocks().execute("SELECT value FROM contents WHERE key = 'ledger'").fetchone()
+    return str(row[0]) if row else None
+
+
+def record_ledger(ledger: str) -> None:
+    """Note for which ledger bars are gathered from now on."""
+    connection = schema.stocks()
+    with sqlite.transaction(connection):
+        connection.execute("INSERT OR REPLACE INTO contents VALUES ('ledger', ?)", (ledger,))
+
+
 def claim_source(label: str) -> None:
     """Give an empty stocks.db the source ``label``. Raises ForeignContents where it has another."""
     if recorded_source() is None:

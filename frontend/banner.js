@@ -10,7 +10,8 @@ const RANKS = [
   "card-frozen", "card-paused", "disk", "calendar-ended", "pin",
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
-const GRAVE = ["offline", "trader-stopped"];
+const GRAVE = ["offline", "trader-stopped", "ledger"];
+const FAILURES = { pin_required: "locked", ledger_gone: "ledger" };
 const TITLES = { clock: "clock not set" };
 
 /** A problem's heading. */
@@ -31,8 +32,8 @@ function rank({ kind, down }) {
 
 function offline(store) {
   if (!store.offline) return [];
-  const kind = store.failure?.code === "pin_required" ? "locked" : "offline";
-  if (!store.answer) return [{ kind, message: store.failure.message }];
+  const kind = FAILURES[store.failure?.code] ?? "offline";
+  if (!store.answer || kind === "ledger") return [{ kind, message: store.failure.message }];
   const ago = store.age < 60 ? "under a minute ago" : `${span(store.age)} ago`;
   return [{ kind, message: `last data ${localTime(store.receivedAt)}, ${ago}` }];
 }

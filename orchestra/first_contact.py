@@ -1,7 +1,7 @@
 """Before the first trade: the ledger belongs to one account, the market data to one source."""
 
 from database import contents
-from orchestra import exchange
+from orchestra import exchange, new_ledger
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import settings
 from orchestra.base.errors import ExchangeUnavailable, ForeignContents
@@ -23,6 +23,7 @@ def make_first_contact(wrapper: AlpacaWrapper) -> None:
         raise
     _claim_account(f"{settings.current().mode} account {number}")
     contents.claim_source(exchange.source_label())
+    new_ledger.look()
 
 
 def _claim_account(found: str) -> None:

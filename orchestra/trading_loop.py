@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from database import verdicts
 from database.calendar import calendar
-from orchestra import housekeeping, missed_minutes
+from orchestra import housekeeping, missed_minutes, new_ledger
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, sqlite, systemd
-from orchestra.base.errors import ExchangeUnavailable, StorageFull
+from orchestra.base.errors import ExchangeUnavailable, LedgerGone, StorageFull
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.base.single import only_one
 from orchestra.broker_calendar import BrokerCalendar
@@ -45,7 +45,8 @@ def is_market_open(moment: datetime | None = None) -> bool:
 def run_orchestrator(stop: threading.Event | None = None) -> None:
     """Run every card's algorithm each open minute until ``stop`` is set.
 
-    Raises SettingsError, AlreadyRunning or ForeignContents where it must not start.
+    Raises SettingsError, AlreadyRunning or ForeignContents where it must not start, LedgerGone where it
+    must not go on.
     """
     stop = stop or threading.Event()
     logs.start_logging("orchestrator", settings.current().log_dir)
@@ -55,7 +56,11 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
         guard = StocksGuard()
         _when_there_is_room(guard.open, stop)
         with _trader(guard) as trader:
-            trader.run(stop)
+            try:
+                trader.run(stop)
+            except LedgerGone as error:
+                log.critical("%s", error)
+                raise
 
 
 def run_all_algorithms() -> None:
@@ -206,7 +211,7 @@ class _Trader:
             if not calendar().is_open(minute):
                 return
             self._run_cycle(minute)
-        except StorageFull:
+        except (StorageFull, LedgerGone):
             raise
         except Exception as error:
             # A cycle that failed is on record; the next one starts with reconciliation
@@ -292,6 +297,7 @@ class _Trader:
             {
                 "orchestrator": ("ok", message),
                 "clock": self._clock.health,
+                "ledger": new_ledger.health(),
                 "broker": ("degraded", trouble) if trouble else ("ok", ""),
                 "stocks": self._guard.health,
                 "stream": ("ok" if stream.healthy else "degraded", heard),

@@ -8,7 +8,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a script: the project's root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orchestra.base import settings, sqlite
+from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import AutoTraderError, SettingsError
 from system_databse import backups
 
@@ -192,6 +192,8 @@ def create_database(path: Path | None = None) -> Path:
     """
     path = path or settings.current().system_db_path
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():  # what a lost one has left must not be taken for the new one's
+        sqlite.move_aside(path, f"{clock.machine_now():%Y%m%dT%H%M%SZ}", "lost")
     connection = sqlite.connect(path)
     try:
         found = _version(connection)

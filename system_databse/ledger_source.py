@@ -1,9 +1,12 @@
 """Who answers questions about cards: system.db, unless something else was put in its place."""
 
 import sqlite3
+import threading
+from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra.base import settings, sqlite
+from orchestra.base.errors import LedgerGone
 from system_databse import create_system_db
 
 Sums = tuple[int, float, int]  # shares, net invested dollars, number of transactions
@@ -34,16 +37,49 @@ class LedgerSource(Protocol):
 
 
 class StoredLedger:
-    """Answers from system.db, which is created where there is none."""
+    """Answers from system.db, which is created where there never was one.
+
+    One that this process has used and that is gone is never begun anew: raises LedgerGone. So does
+    another one in its place, unless ``follows`` is set.
+    """
 
     def __init__(self) -> None:
         self.read_only = False
+        self.follows = False
+        self._known: dict[Path, str] = {}  # the ledger that was found at each path
+        self._thread = threading.local()
 
     def connection(self) -> sqlite3.Connection:
         path = settings.current().system_db_path
-        if not path.exists():
-            create_system_db.create_database(path)
-        return sqlite.kept(path, read_only=self.read_only)
+        try:
+            connection = sqlite.kept(path, read_only=self.read_only, create=False)
+        except FileNotFoundError:
+            self.create(path)
+            connection = sqlite.kept(path, read_only=self.read_only)
+        if connection is not getattr(self._thread, "recognised", None):
+            self._recognise(path, connection)
+            self._thread.recognised = connection
+        return connection
+
+    def create(self, path: Path) -> None:
+        """Create the database at ``path``. Raises LedgerGone where this process had one there."""
+        if path in self._known:
+            raise LedgerGone(
+                f"{path.name} was taken away while in use: nothing is traded without it."
+                f" Stop the terminal and bring it back: python -m orchestra restore. ({path})"
+            )
+        create_system_db.create_database(path)
+
+    def _recognise(self, path: Path, connection: sqlite3.Connection) -> None:
+        row = connection.execute("SELECT value FROM system_config WHERE key = 'ledger'").fetchone()
+        found = str(row[0])
+        if self._known.setdefault(path, found) != found:
+            if not self.follows:
+                raise LedgerGone(
+                    f"{path.name} was exchanged for another ledger ({self._known[path]} for {found})"
+                    f" while it was in use: nothing is traded before a new start. ({path})"
+                )
+            self._known[path] = found
 
     def transactions(self, algo_id: int) -> list[dict[str, Any]]:
         rows = self.connection().execute(

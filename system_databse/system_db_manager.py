@@ -13,10 +13,10 @@ from typing import Any
 
 from orchestra.base import clock, settings, sqlite, tickers
 from orchestra.base.errors import AutoTraderError, BadInput, NotFound
-from system_databse import create_system_db
 from system_databse.ledger_source import LedgerSource, StoredLedger, Sums
 
-_source: LedgerSource = StoredLedger()
+_stored = StoredLedger()
+_source: LedgerSource = _stored
 
 
 @contextmanager
@@ -35,11 +35,16 @@ def make_read_only() -> None:
     _source.read_only = True
 
 
+def follow_replacement() -> None:
+    """Take another ledger in this one's place for what it is: for a process that only shows it."""
+    _stored.follows = True
+
+
 def get_connection() -> sqlite3.Connection:
     """Open a new connection to system.db: rows by name, foreign keys enabled. The caller closes it."""
     path = settings.current().system_db_path
     if not path.exists():
-        create_system_db.create_database(path)
+        _stored.create(path)
     return sqlite.connect(path, read_only=_source.read_only)
 
 

@@ -7,6 +7,7 @@ AutoTraderError
 ├── AlreadyRunning        stop; another process holds the place
 ├── ForeignContents       stop; the database belongs to another source or account
 ├── LedgerDamaged         stop; restore a backup of system.db
+├── LedgerGone            stop; system.db was taken away, or another put in its place
 ├── StorageFull           free some space; the same call works again then
 ├── ExchangeUnavailable   try again in the next cycle
 ├── OrderRefused          note the broker's reason and go on
@@ -42,6 +43,10 @@ class ForeignContents(AutoTraderError):
 
 class LedgerDamaged(AutoTraderError):
     """system.db does not hang together: stop, and restore a backup."""
+
+
+class LedgerGone(AutoTraderError):
+    """system.db was taken away while in use, or another put in its place: trade no more, stop."""
 
 
 class StorageFull(AutoTraderError, OSError):

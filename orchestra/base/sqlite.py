@@ -45,17 +45,20 @@ def connect(
 
 
 def kept(
-    path: Path | str, *, synchronous: str = "FULL", read_only: bool = False
+    path: Path | str, *, synchronous: str = "FULL", read_only: bool = False, create: bool = True
 ) -> sqlite3.Connection:
     """Return this thread's connection to ``path``, opened once and kept.
 
-    A file that was replaced, or a process that forked, gets a fresh connection.
+    A file that was replaced, or a process that forked, gets a fresh connection. Without ``create`` a
+    file that is not there raises FileNotFoundError.
     """
     connections = getattr(_local, "connections", None)
     if connections is None:
         connections = _local.connections = {}
     key = (str(path), synchronous, read_only)
     identity = (os.getpid(), _inode(path))
+    if not create and identity[1] == 0:
+        raise FileNotFoundError(path)
     found = connections.get(key)
     if found is not None and found[0] == identity:
         return found[1]  # type: ignore[no-any-return]
@@ -177,12 +180,12 @@ def faults(path: Path) -> str:
         return str(error)
 
 
-def move_aside(path: Path, stamp: str) -> Path:
-    """Rename a damaged database, with what SQLite keeps beside it, to NAME.corrupt-STAMP.
+def move_aside(path: Path, stamp: str, why: str = "corrupt") -> Path:
+    """Rename a database, with what SQLite keeps beside it, to NAME.corrupt-STAMP, or another ``why``.
 
     Who has it open goes on with the old file until ``kept`` is asked again.
     """
-    aside = path.with_name(f"{path.name}.corrupt-{stamp}")
+    aside = path.with_name(f"{path.name}.{why}-{stamp}")
     for beside in ("-wal", "-shm", ""):  # the file itself last: until then it stays one database
         source = path.with_name(path.name + beside)
         if source.exists():

@@ -9,7 +9,13 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from orchestra.base import logs, settings
-from orchestra.base.errors import BadInput, ExchangeUnavailable, NotFound, StorageFull
+from orchestra.base.errors import (
+    BadInput,
+    ExchangeUnavailable,
+    LedgerGone,
+    NotFound,
+    StorageFull,
+)
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.web import (
     broker_desk,
@@ -21,7 +27,7 @@ from orchestra.web import (
     security,
 )
 from orchestra.web.security import ApiError
-from system_databse import create_system_db
+from system_databse import create_system_db, system_db_manager
 
 LARGEST_BODY = 16 * 1024
 SECURITY_HEADERS = {
@@ -48,6 +54,7 @@ def create_app() -> Flask:
     logs.start_logging("api", chosen.log_dir)
     refuse_unarmed_live()
     create_system_db.create_database()
+    system_db_manager.follow_replacement()
     app = Flask("autotrader", static_folder=str(settings.ROOT / "frontend"), static_url_path="")
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
@@ -102,6 +109,8 @@ def _answer_error(error: Exception) -> Any:
         status, code, sentence = 400, "bad_input", str(error)
     elif isinstance(error, ExchangeUnavailable):
         status, code, sentence = 503, "broker_unreachable", str(error)
+    elif isinstance(error, LedgerGone):
+        status, code, sentence = 503, "ledger_gone", str(error)
     elif isinstance(error, StorageFull):
         status, code = 503, "disk_full"
         sentence = "The disk is full: nothing was changed. Free some space and try again."

@@ -1,7 +1,7 @@
 """The worst problem is in the banner while it lasts, and only then."""
 
 from tests.frontend.conftest import OpenWall, Wall
-from tests.frontend.wire import CLOSED_MARKET, FakeApi, card
+from tests.frontend.wire import CLOSED_MARKET, FakeApi, card, error
 
 TUESDAY = "2024-01-02T15:42:05Z"
 
@@ -35,6 +35,17 @@ def test_offline_says_since_when_and_dims_what_it_keeps(open_wall: OpenWall) -> 
     wall.poll()
     assert banner(wall) is None
     assert wall.card(1).locator(".pnl").evaluate(opacity) == 1
+
+
+def test_a_ledger_that_is_gone_is_said_in_the_servers_words(open_wall: OpenWall) -> None:
+    wall = open_wall(frozen_at=TUESDAY)
+    sentence = "The ledger was taken away while in use."
+    wall.api.replies["GET algorithms"] = error(503, "ledger_gone", sentence)
+    wall.pass_seconds(30)
+    assert banner(wall) == ("ledger", f"⚠ LEDGER {sentence}")
+    wall.api.replies.clear()
+    wall.poll()
+    assert banner(wall) is None
 
 
 def test_offline_from_the_start(open_wall: OpenWall) -> None:
