@@ -35,6 +35,6 @@ def post_worker_init(worker):  # type: ignore[no-untyped-def]
 
     gunicorn itself says READY=1, and would not notice that all its threads hang.
     """
-    address = f"http://{chosen.api_host}:{chosen.api_port}/healthz"
+    address = f"{chosen.page_url}/healthz"
     watching = (address, threading.Event())
     threading.Thread(target=systemd.feed_while_answering, args=watching, daemon=True).start()

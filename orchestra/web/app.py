@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
 from orchestra.base import logs, settings
@@ -26,9 +26,11 @@ from orchestra.web import (
     routes,
     security,
 )
+from orchestra.web.description import description
 from orchestra.web.security import ApiError
 from system_databse import create_system_db, system_db_manager
 
+FRONTEND = settings.ROOT / "frontend"
 LARGEST_BODY = 16 * 1024
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -55,20 +57,22 @@ def create_app() -> Flask:
     refuse_unarmed_live()
     create_system_db.create_database()
     system_db_manager.follow_replacement()
-    app = Flask("autotrader", static_folder=str(settings.ROOT / "frontend"), static_url_path="")
+    app = Flask("autotrader", static_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=LARGEST_BODY,
         TRUSTED_HOSTS=sorted(security.OWN_HOSTS | (chosen.allowed_hosts or set())),
         SEND_FILE_MAX_AGE_DEFAULT=0,
-        BUILD=_build_of(settings.ROOT / "frontend"),
+        BUILD=_build_of(FRONTEND),
     )
     app.before_request(security.check_request)
     app.register_blueprint(routes.blueprint)
     app.register_blueprint(owner_routes.blueprint)
     app.register_blueprint(market_routes.blueprint)
     app.register_blueprint(report_routes.blueprint)
-    app.add_url_rule("/", "page", lambda: app.send_static_file("index.html"))
+    app.add_url_rule("/", "page", _page_file, defaults={"name": "index.html"})
+    app.add_url_rule("/<name>", "page_file", _page_file)
     app.add_url_rule("/healthz", "healthz", _healthz)
+    app.add_url_rule("/api/openapi.json", "openapi", lambda: jsonify(description()))
     app.after_request(_finish)
     app.register_error_handler(Exception, _answer_error)
     broker_desk.prepare(cash.wrapper)  # or the owner's first tap would wait for alpaca-py's import
@@ -81,6 +85,10 @@ def _build_of(folder: Path) -> str:
     for path in sorted(folder.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _page_file(name: str) -> Response:
+    return send_from_directory(FRONTEND, name)
 
 
 def _healthz() -> Response:

@@ -46,6 +46,7 @@ def stop_all() -> ResponseReturnValue:
 @pin_required
 def resume(algo_id: int) -> ResponseReturnValue:
     """Let a paused card go on."""
+    json_object()  # an empty one: a change is never sent by accident
     card = card_or_404(algo_id)
     if not card_states.resume(algo_id):
         raise ApiError(409, "not_paused", f"{card['display_name']} is not paused.")
@@ -56,6 +57,7 @@ def resume(algo_id: int) -> ResponseReturnValue:
 @pin_required
 def accept(ticker: str) -> ResponseReturnValue:
     """Take the broker's figure of a ticker into the ledger as a labelled correction."""
+    json_object()
     if not is_ticker(ticker):
         raise ApiError(404, "not_found", "There is no such ticker.")
     if not corrections.frozen_cards(ticker):

@@ -27,7 +27,7 @@ OWN_HOSTS = frozenset({"127.0.0.1", "localhost"})
 OPEN_ENDPOINTS = frozenset(
     {
         "page",
-        "static",
+        "page_file",
         "market.chart_library",
         "healthz",
         "api.validate_pin",
@@ -78,7 +78,8 @@ def check_request() -> None:
         raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
     if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
         raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
-    if request.method in ("POST", "PUT", "PATCH") and request.mimetype != "application/json":
+    takes_json = request.method in ("POST", "PUT", "PATCH") and request.routing_exception is None
+    if takes_json and request.mimetype != "application/json":
         raise ApiError(415, "json_only", "Send JSON, with the Content-Type application/json.")
     if request.endpoint not in OPEN_ENDPOINTS and not _is_from_here():
         _require("reads_until")
