@@ -6,8 +6,8 @@ import { localTime, span } from "./format.js";
 
 // Worst first. A health part that is not named here ranks in the middle, a part that is down first.
 const RANKS = [
-  "offline", "locked", "trader-stopped", "clock", "broker", "ledger", "data-old", "data",
-  "card-frozen", "card-paused", "disk", "calendar-ended", "pin",
+  "offline", "locked", "trader-stopped", "clock", "broker", "ledger", "databases", "data-old", "data",
+  "card-frozen", "card-paused", "disk", "backups", "notifications", "deadman", "calendar-ended", "pin",
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
 const GRAVE = ["offline", "trader-stopped", "ledger"];

@@ -49,6 +49,7 @@ class AlgorithmRunner:
         # Spares are warm as well: when they are needed the machine is busy, and forking takes long
         self._workers = [self._spawn() for _ in range(self._count + SPARES)]
         self._waiting: deque[Task] = deque()
+        self._replaced = 0  # workers, since the start
         self._slow: set[int] = set()  # cards whose last run was slow: they are asked last
 
     def __enter__(self) -> "AlgorithmRunner":
@@ -78,6 +79,16 @@ class AlgorithmRunner:
             if self._only_slow_ones():
                 yield None
                 places = min(places + len(self._waiting), len(self._workers))
+
+    @property
+    def health(self) -> tuple[str, str]:
+        """Status and message for the part ``workers``."""
+        count = len(self._workers)
+        dead = sum(not worker.process.is_alive() for worker in self._workers)
+        if dead:
+            return "degraded", f"{dead} of {count} workers died; they are replaced when next used."
+        more = f"; {self._replaced} were replaced since the start" if self._replaced else ""
+        return "ok", f"{count} workers are ready{more}."
 
     def close(self) -> None:
         """End the workers."""
@@ -158,6 +169,7 @@ class AlgorithmRunner:
         return result
 
     def _replace(self, index: int) -> _Worker:
+        self._replaced += 1
         _end(self._workers[index])
         self._workers[index] = self._spawn()
         return self._workers[index]

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 
-from database import verdicts
 from database.calendar import calendar
-from orchestra import housekeeping, missed_minutes, new_ledger
+from orchestra import housekeeping, missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, sqlite, systemd
@@ -22,11 +21,13 @@ from orchestra.clock_trust import ClockTrust
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
+from orchestra.ledger_guard import LedgerGuard
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.nightly import NightlyBackup
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.stocks_guard import StocksGuard
+from orchestra.vital_signs import VitalSigns
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import create_system_db, cycle_journal, heartbeats, system_db_manager
 
@@ -53,9 +54,10 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
     refuse_unarmed_live()
     _when_there_is_room(create_system_db.create_database, stop)
     with only_one("orchestrator", settings.current().system_db_path):
-        guard = StocksGuard()
-        _when_there_is_room(guard.open, stop)
-        with _trader(guard) as trader:
+        ledger, stocks = LedgerGuard(), StocksGuard()
+        _when_there_is_room(ledger.examine, stop)
+        _when_there_is_room(stocks.open, stop)
+        with _trader(ledger, stocks) as trader:
             try:
                 trader.run(stop)
             except LedgerGone as error:
@@ -65,9 +67,10 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
 
 def run_all_algorithms() -> None:
     """Ask every running card once, for the minute that is running, and carry out what they decide."""
-    guard = StocksGuard()
-    guard.open()
-    with _trader(guard) as trader:
+    ledger, stocks = LedgerGuard(), StocksGuard()
+    ledger.examine()
+    stocks.open()
+    with _trader(ledger, stocks) as trader:
         trader.run_this_minute()
 
 
@@ -84,7 +87,7 @@ def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> No
 
 
 @contextmanager
-def _trader(guard: StocksGuard) -> Iterator["_Trader"]:
+def _trader(ledger: LedgerGuard, stocks: StocksGuard) -> Iterator["_Trader"]:
     """Start what trading needs, workers before any thread; stop it in reverse."""
     with ExitStack() as started:
         runner = started.enter_context(AlgorithmRunner())
@@ -97,7 +100,11 @@ def _trader(guard: StocksGuard) -> Iterator["_Trader"]:
         cycle = Cycle(execution, audit, splits, runner, websocket_manager)
         nightly = NightlyBackup()
         started.callback(nightly.close)
-        yield _Trader(wrapper, cycle, websocket_manager, guard, nightly)
+        clock_trust = ClockTrust(wrapper)
+        signs = VitalSigns(cycle, runner, websocket_manager, clock_trust, stocks, ledger)
+        yield _Trader(
+            wrapper, cycle, websocket_manager, ledger, stocks, clock_trust, nightly, signs
+        )
 
 
 class _Trader:
@@ -108,12 +115,17 @@ class _Trader:
         wrapper: AlpacaWrapper,
         cycle: Cycle,
         websocket_manager: WebSocketManager,
-        guard: StocksGuard,
+        ledger: LedgerGuard,
+        stocks: StocksGuard,
+        clock_trust: ClockTrust,
         nightly: NightlyBackup,
+        signs: VitalSigns,
     ) -> None:
-        self._guard = guard
+        self._ledger = ledger
+        self._guard = stocks
         self._nightly = nightly
-        self._clock = ClockTrust(wrapper)
+        self._clock = clock_trust
+        self._signs = signs
         self._broker_calendar = BrokerCalendar()
         self._wrapper = wrapper
         self._cycle = cycle
@@ -174,6 +186,7 @@ class _Trader:
                 self._cycle.audit()
                 housekeeping.after_close(now)
                 self._follow_stocks(self._guard.examine)
+                self._ledger.examine()
             self._sleep_while_closed(stop)
 
     def _note_full(self, error: StorageFull) -> None:
@@ -220,7 +233,7 @@ class _Trader:
             heartbeats.beat({"orchestrator": ("degraded", "The last cycle failed: see the log.")})
             return
         cycle_journal.record(minute, late, (clock.elapsed() - begun) * 1000)
-        self._beat(f"Cycle of {clock.stamp(minute)} done.")
+        self._signs.beat(f"Cycle of {clock.stamp(minute)} done.")
 
     def _run_cycle(self, minute: datetime) -> None:
         """Run the minute's cycle, once more where it met a damaged stocks.db, which is replaced."""
@@ -283,24 +296,6 @@ class _Trader:
             self._broker_calendar.follow()
             self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
             self._nightly.follow()
-            self._beat("The market is closed.")
+            self._signs.beat("The market is closed.")
             nap_ends = clock.elapsed() + clock.LONGEST_NAP_SECONDS
             clock.pause(max(0.0, min(clock.due(until, delay), nap_ends) - clock.elapsed()), stop)
-
-    def _beat(self, message: str) -> None:
-        stream = self._websockets.streamer.status()
-        session = calendar().latest_session(clock.now())
-        late = verdicts.late_since(session.open) if session is not None else 0
-        heard = f"{stream.message} {late} bars came late today." if late else stream.message
-        trouble = self._cycle.broker_trouble
-        heartbeats.beat(
-            {
-                "orchestrator": ("ok", message),
-                "clock": self._clock.health,
-                "ledger": new_ledger.health(),
-                "broker": ("degraded", trouble) if trouble else ("ok", ""),
-                "stocks": self._guard.health,
-                "stream": ("ok" if stream.healthy else "degraded", heard),
-            }
-        )
-        systemd.alive(message)

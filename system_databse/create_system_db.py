@@ -3,13 +3,14 @@
 import secrets
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 if __package__ in (None, ""):  # run as a script: the project's root is not on the path yet
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orchestra.base import clock, settings, sqlite
-from orchestra.base.errors import AutoTraderError, SettingsError
+from orchestra.base.errors import AutoTraderError, LedgerDamaged, SettingsError
 from system_databse import backups
 
 ROADMAP_SCHEMA = """
@@ -188,14 +189,31 @@ def create_database(path: Path | None = None) -> Path:
     """Create system.db, or bring it to the newest schema; what is in it stays. Returns its path.
 
     Each migration is one transaction, begun with a backup of what there was. Raises SettingsError for
-    a database from a newer version, and where it cannot be backed up.
+    a database from a newer version and where it cannot be backed up, LedgerDamaged for no database.
     """
     path = path or settings.current().system_db_path
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():  # what a lost one has left must not be taken for the new one's
         sqlite.move_aside(path, f"{clock.machine_now():%Y%m%dT%H%M%SZ}", "lost")
-    connection = sqlite.connect(path)
     try:
+        _bring_up_to_date(path)
+    except sqlite3.DatabaseError as error:
+        if sqlite.is_damaged(error):
+            raise damaged(path) from error
+        raise
+    return path
+
+
+def damaged(path: Path | None = None) -> LedgerDamaged:
+    """Build the error of a ledger that does not hang together."""
+    return LedgerDamaged(
+        f"The ledger {path or settings.current().system_db_path} is damaged: stop the terminal and run"
+        " python -m orchestra restore."
+    )
+
+
+def _bring_up_to_date(path: Path) -> None:
+    with closing(sqlite.connect(path)) as connection:
         found = _version(connection)
         for number in range(found, len(MIGRATIONS)):
             _migrate(connection, number, path if found else None)
@@ -204,9 +222,6 @@ def create_database(path: Path | None = None) -> Path:
                 f"{path} was written by a newer version (schema {_version(connection)}, this one"
                 f" knows {len(MIGRATIONS)}): update the program, or name another SYSTEM_DB."
             )
-    finally:
-        connection.close()
-    return path
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -176,7 +176,8 @@ def test_a_stocks_db_that_breaks_while_running_is_replaced_and_filled_again(
         terminal.wait_for(lambda: db_manager.count_bars(*held) >= 200, what="history again")
         messages = system_db_manager.ledger().execute("SELECT message FROM events").fetchall()
         assert [row[0] for row in messages if found[0] in row[0]]
-        assert "stocks" in terminal.get("/api/health")["parts"]
+        told = terminal.get("/api/health")["parts"]["databases"]
+        assert told["status"] == "degraded" and found[0] in told["message"]
         assert terminal.card(number)["status"] == "running"
         assert system_db_manager.get_config("ledger") == ledger
         assert not list(stocks.parent.glob("system.db.corrupt*"))

@@ -1,6 +1,6 @@
-"""How much room there is where the databases are."""
+"""How much room there is where the terminal writes, and whether it may write there at all."""
 
-import shutil
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,14 +8,19 @@ SCARCE_BYTES = 100_000_000  # a few days of everything the terminal writes
 NONE_LEFT_BYTES = 1_000_000
 
 
-def shortage(paths: Iterable[Path]) -> tuple[str, str] | None:
-    """Return status and sentence for the scarcest of the paths' disks; None where there is room."""
-    free, folder = min((_free(path.parent), str(path.parent)) for path in paths)
+def condition(folders: Iterable[Path]) -> tuple[str, str]:
+    """Return status (ok, degraded, down) and a sentence for the worst of the folders' disks."""
+    free, folder = min((_free(folder), str(folder)) for folder in folders)
+    if free < 0:
+        return (
+            "down",
+            f"Nothing can be written in {folder}: the system has made its disk read-only.",
+        )
     if free < NONE_LEFT_BYTES:
         return "down", f"The disk is full: nothing can be stored in {folder}."
     if free < SCARCE_BYTES:
         return "degraded", f"The disk is nearly full: {free / 1e6:.0f} MB are left in {folder}."
-    return None
+    return "ok", f"{free / 1e9:.1f} GB are free in {folder}."
 
 
 def usage(path: Path) -> dict[str, float]:
@@ -26,6 +31,12 @@ def usage(path: Path) -> dict[str, float]:
 
 
 def _free(folder: Path) -> int:
+    """Bytes that can be written there; 0 without a file's name to be had, -1 where it is read-only."""
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    disk = os.statvfs(folder)
+    if disk.f_flag & os.ST_RDONLY:
+        return -1
+    if disk.f_files and not disk.f_favail:
+        return 0
+    return disk.f_bavail * disk.f_frsize

@@ -8,10 +8,11 @@ from typing import Any
 from flask import Flask, Response, jsonify, request, send_from_directory
 from werkzeug.exceptions import HTTPException
 
-from orchestra.base import logs, settings
+from orchestra.base import logs, settings, sqlite
 from orchestra.base.errors import (
     BadInput,
     ExchangeUnavailable,
+    LedgerDamaged,
     LedgerGone,
     NotFound,
     StorageFull,
@@ -122,6 +123,11 @@ def _answer_error(error: Exception) -> Any:
     elif isinstance(error, StorageFull):
         status, code = 503, "disk_full"
         sentence = "The disk is full: nothing was changed. Free some space and try again."
+    elif isinstance(error, LedgerDamaged) or sqlite.is_damaged(error):
+        status, code = 503, "database_damaged"
+        sentence = (
+            "A database is damaged. Stock data is replaced within minutes; if this stays: restore."
+        )
     elif isinstance(error, HTTPException):
         status = error.code or 500
         code = HTTP_CODES.get(status, "http_error")

@@ -1,47 +1,129 @@
-"""How each part is doing, from what the parts wrote into system.db."""
+"""How each part is doing: what the parts wrote into system.db, and what can be seen from here."""
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import orchestra
-from orchestra.base import disk, settings
-from system_databse import heartbeats, system_db_manager
+from database import schema
+from orchestra.base import clock, disk, settings, sqlite
+from orchestra.live_lock import DEFAULT_PIN
+from system_databse import create_system_db, heartbeats, system_db_manager
+from system_databse.heartbeats import Heartbeat
 
 SILENT_AFTER_SECONDS = 120.0  # machine seconds; the orchestrator writes at least every 30
-DEFAULT_PIN = "2020"
+OF_THE_TRADER = (
+    "workers",
+    "stream",
+    "broker",
+    "clock",
+    "ledger",
+    "databases",
+)  # written with its own part
+OLD_BACKUP_DAYS = 3
+DAY_SECONDS = 86_400.0
+
+READ_AGAIN_SECONDS = 60.0
+
+Part = dict[str, Any]
+_read: tuple[float, bool] | None = (
+    None  # when the whole ledger was last read here, and what came of it
+)
 
 
 def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
-    """Return ``status`` (ok, degraded or down), ``version`` and each part's status, message, age."""
-    parts: dict[str, dict[str, Any]] = {"orchestrator": _orchestrator()}
-    if parts["orchestrator"]["status"] != "down":
-        for part, beat in heartbeats.heartbeats().items():
-            if part != "orchestrator":
-                parts[part] = {"status": beat.status, "message": beat.message, "age": beat.age}
+    """Return ``status`` (ok, degraded or down), ``version`` and each part's status, message, age.
+
+    Ages are in machine seconds, None where nothing was ever said.
+    """
+    beats = heartbeats.heartbeats()
+    parts = {"orchestrator": _orchestrator(beats.get("orchestrator"))}
+    if parts["orchestrator"]["status"] != "down":  # else their words are as old as its own
+        told = {part: beats[part] for part in OF_THE_TRADER if part in beats}
+        parts |= {part: _told(beat) for part, beat in told.items()}
+    parts["databases"] = _databases(parts.get("databases"))
     parts["data"] = _data(cards, market_open)
-    shortage = disk.shortage((settings.current().system_db_path, settings.current().stocks_db_path))
-    if shortage is not None:
-        parts["disk"] = {"status": shortage[0], "message": shortage[1], "age": 0.0}
+    parts["disk"] = _part(*disk.condition(_folders()))
+    parts["backups"] = _backups(beats.get("backups"))
     statuses = {part["status"] for part in parts.values()}
     overall = next((s for s in ("down", "degraded") if s in statuses), "ok")
     if settings.current().mode != "simulated" and system_db_manager.get_pin() == DEFAULT_PIN:
         # A nag, not an illness: it does not make the terminal less than ok
-        parts["pin"] = {"status": "degraded", "message": "The PIN is still 2020.", "age": 0.0}
+        parts["pin"] = _part("degraded", "The PIN is still 2020.")
     return {"status": overall, "version": orchestra.__version__, "parts": parts}
 
 
-def _orchestrator() -> dict[str, Any]:
-    beat = heartbeats.heartbeats().get("orchestrator")
+def unreadable(error: sqlite3.Error) -> dict[str, Any]:
+    """Return health where system.db itself cannot be read."""
+    path = settings.current().system_db_path
+    message = (
+        f"{path.name} cannot be read: {error}. Stop the terminal: python -m orchestra restore."
+    )
+    parts = {"databases": _part("down", message), "disk": _part(*disk.condition(_folders()))}
+    return {"status": "down", "version": orchestra.__version__, "parts": parts}
+
+
+def _part(status: str, message: str, age: float | None = 0.0) -> Part:
+    return {"status": status, "message": message, "age": age}
+
+
+def _told(beat: Heartbeat) -> Part:
+    return _part(beat.status, beat.message, beat.age)
+
+
+def _orchestrator(beat: Heartbeat | None) -> Part:
     if beat is None:
-        return {"status": "down", "message": "The trader has not been started.", "age": None}
+        return _part("down", "The trader has not been started.", None)
     if beat.age > SILENT_AFTER_SECONDS:
         message = f"The trader has given no sign of life for {beat.age:.0f} s."
-        return {"status": "down", "message": message, "age": beat.age}
-    return {"status": beat.status, "message": beat.message, "age": beat.age}
+        return _part("down", message, beat.age)
+    return _told(beat)
 
 
-def _data(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
+def _databases(told: Part | None) -> Part:
+    """What the trader says of them, unless there is something wrong that can be seen from here."""
+    if told is None and not _ledger_is_sound():  # that may be why it says nothing
+        return _part("down", str(create_system_db.damaged()))
+    stocks = settings.current().stocks_db_path
+    try:
+        if stocks.exists():  # it is the trader's to make
+            schema.stocks().execute("SELECT 1 FROM bars LIMIT 1").fetchone()
+    except (sqlite3.Error, OSError) as error:
+        if not sqlite.is_full(error):
+            return _part("degraded", f"{stocks.name}: {error}.")
+    return told or _part("ok", "")
+
+
+def _ledger_is_sound() -> bool:
+    """Read the whole ledger, at most once in a while."""
+    global _read
+    if _read is None or clock.elapsed() - _read[0] > READ_AGAIN_SECONDS:
+        _read = (clock.elapsed(), sqlite.is_sound(system_db_manager.ledger()))
+    return _read[1]
+
+
+def _data(cards: list[dict[str, Any]], market_open: bool) -> Part:
     stale = sorted({card["ticker"] for card in cards if card["price_stale"]})
     if market_open and stale:
-        message = f"Prices are old: {', '.join(stale)}."
-        return {"status": "degraded", "message": message, "age": 0.0}
-    return {"status": "ok", "message": "", "age": 0.0}
+        return _part("degraded", f"Prices are old: {', '.join(stale)}.")
+    return _part("ok", "")
+
+
+def _backups(beat: Heartbeat | None) -> Part:
+    """The age is that of the newest verified backup."""
+    if beat is None:
+        return _part("ok", "None yet: the first is made after the close.", None)
+    if beat.age > clock.machine_now().timestamp() - DAY_SECONDS:  # heartbeats.NEVER
+        return _part(beat.status, beat.message, None)
+    days = beat.age / DAY_SECONDS
+    if beat.status == "ok" and days > OLD_BACKUP_DAYS:
+        return _part("degraded", f"The newest backup is {days:.0f} days old.", beat.age)
+    if days < -1:
+        return _part("degraded", "The newest backup was made with a clock ahead of now.", beat.age)
+    return _told(beat)
+
+
+def _folders() -> set[Path]:
+    chosen = settings.current()
+    files = (chosen.system_db_path, chosen.stocks_db_path)
+    return {*(path.parent for path in files), chosen.log_dir}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import sqlite3
 from typing import Any
 
 from flask import Blueprint, current_app, jsonify, request
@@ -155,8 +156,11 @@ def account_cash() -> ResponseReturnValue:
 
 @blueprint.get("/health")
 def get_health() -> ResponseReturnValue:
-    """Return how each part is doing."""
-    return jsonify(_health(cards.cards("running")))
+    """Return how each part is doing; also where no database can tell."""
+    try:
+        return jsonify(_health(cards.cards("running")))
+    except sqlite3.Error as error:
+        return jsonify(health.unreadable(error))
 
 
 def _market() -> dict[str, Any]:

@@ -1,14 +1,28 @@
 """How the terminal says it is, the list of algorithms, and the page's own files."""
 
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-from database import db_manager
+import pytest
+
+from database import db_manager, schema
 from orchestra import __version__
-from orchestra.base import clock, sqlite
+from orchestra.base import clock, settings, sqlite
+from orchestra.web import health
 from system_databse import heartbeats, system_db_manager
 from tests.exchange_fixture import change
-from tests.web.conftest import Api, new_api
+from tests.web.conftest import Api, assert_error, new_api
+
+
+@pytest.fixture(autouse=True)
+def not_read_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is a server of its own: what an earlier one has read of its ledger is forgotten."""
+    monkeypatch.setattr(health, "_read", None)
+
 
 GOOD = '''"""A module."""
 
@@ -24,6 +38,7 @@ class Algorithm:
     def run(self, current_time, algo_id):
         return ("hold", 0)
 '''
+SEEN_FROM_HERE = {"databases", "data", "disk", "backups"}
 
 
 def beat(**parts: tuple[str, str]) -> None:
@@ -37,25 +52,24 @@ def age_heartbeats(seconds: float) -> None:
 
 
 def test_without_a_sign_of_life_it_is_down(locked: Api) -> None:
-    assert locked.read("/api/health") == {
+    found = locked.read("/api/health")
+    assert (found["status"], found["version"]) == ("down", __version__)
+    parts = found["parts"]
+    assert parts.pop("orchestrator") == {
         "status": "down",
-        "version": __version__,
-        "parts": {
-            "orchestrator": {
-                "status": "down",
-                "message": "The trader has not been started.",
-                "age": None,
-            },
-            "data": {"status": "ok", "message": "", "age": 0.0},
-        },
+        "message": "The trader has not been started.",
+        "age": None,
     }
+    assert parts.keys() == SEEN_FROM_HERE
+    assert {part["status"] for part in parts.values()} == {"ok"}
+    assert parts["backups"]["age"] is None
 
 
 def test_with_a_fresh_sign_of_life_it_is_ok(locked: Api) -> None:
     beat(orchestrator=("ok", "Cycle done."), broker=("ok", ""), stream=("ok", "1 ticker."))
     found = locked.read("/api/health")
     assert found["status"] == "ok"
-    assert found["parts"].keys() == {"orchestrator", "broker", "stream", "data"}
+    assert found["parts"].keys() == {"orchestrator", "broker", "stream"} | SEEN_FROM_HERE
     assert found["parts"]["orchestrator"]["message"] == "Cycle done."
     assert 0 <= found["parts"]["orchestrator"]["age"] < 60
     assert locked.read("/api/algorithms")["health"]["status"] == "ok"
@@ -77,7 +91,9 @@ def test_an_old_sign_of_life_is_none(locked: Api) -> None:
     age_heartbeats(130)
     found = locked.read("/api/health")
     assert found["status"] == "down"
-    assert found["parts"].keys() == {"orchestrator", "data"}  # the others' words are as old
+    assert (
+        found["parts"].keys() == {"orchestrator"} | SEEN_FROM_HERE
+    )  # the others' words are as old
     assert "no sign of life for 130 s" in found["parts"]["orchestrator"]["message"]
 
 
@@ -88,6 +104,95 @@ def test_old_prices_in_an_open_market_degrade_it(locked: Api) -> None:
     found = locked.read("/api/health")
     assert found["status"] == "degraded"
     assert found["parts"]["data"]["message"] == "Prices are old: NVDA."
+
+
+def backed_up(days_ago: float, status: str = "ok") -> dict[str, object]:
+    beat(orchestrator=("ok", ""), backups=(status, "system-x.db is verified."))
+    moment = clock.machine_now() - timedelta(days=days_ago)
+    with sqlite.transaction(system_db_manager.ledger()) as connection:
+        connection.execute(
+            "UPDATE heartbeats SET machine_time = ? WHERE part = 'backups'", (moment.isoformat(),)
+        )
+    found: dict[str, object] = new_api().read("/api/health")["parts"]["backups"]
+    return found
+
+
+def test_the_newest_backups_age_is_told_and_an_old_one_degrades(locked: Api) -> None:
+    fresh = backed_up(0.5)
+    assert (fresh["status"], fresh["message"]) == ("ok", "system-x.db is verified.")
+    assert fresh["age"] == pytest.approx(43_200, abs=60)
+    assert backed_up(2.9)["status"] == "ok"
+    old = backed_up(4)
+    assert (old["status"], old["message"]) == ("degraded", "The newest backup is 4 days old.")
+    assert backed_up(-30)["status"] == "degraded"
+    assert locked.read("/api/health")["status"] == "degraded"
+    assert backed_up(0.5, "degraded")["status"] == "degraded"
+
+
+def test_a_backup_that_never_worked_has_no_age(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    heartbeats.amend("backups", "degraded", "The last try failed: no room.")
+    assert locked.read("/api/health")["parts"]["backups"] == {
+        "status": "degraded",
+        "message": "The last try failed: no room.",
+        "age": None,
+    }
+
+
+def damage(path: Path, table: str) -> None:
+    """Overwrite a table's first page."""
+    sqlite.close_kept()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        question = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        [root] = connection.execute(question, (table,)).fetchone()
+        [size] = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xa5" * 200)
+
+
+def test_a_damaged_ledger_is_named_with_what_to_do(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    damage(settings.current().system_db_path, "algorithm_instances")
+    found = locked.read("/api/health")
+    assert (found["status"], found["parts"]["databases"]["status"]) == ("down", "down")
+    assert "python -m orchestra restore" in found["parts"]["databases"]["message"]
+    assert_error(locked.get("/api/algorithms"), 503, "database_damaged")
+    assert locked.get("/healthz").text == "ok"
+
+
+def test_damage_that_the_page_does_not_meet_is_found_when_the_trader_is_silent(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    age_heartbeats(130)
+    damage(settings.current().system_db_path, "labels_of_card")
+    part = new_api().read("/api/health")["parts"]["databases"]
+    assert part["status"] == "down" and "is damaged" in part["message"]
+
+
+def test_a_stocks_db_that_cannot_be_read_is_named(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    path = settings.current().stocks_db_path
+    schema.stocks()
+    damage(path, "bars")
+    part = locked.read("/api/health")["parts"]["databases"]
+    assert part["status"] == "degraded" and part["message"].startswith("stocks.db: ")
+
+
+def test_a_disk_that_was_made_read_only_is_down(locked: Api, tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+        pytest.skip("MOUNTING IS NOT ALLOWED HERE")
+    try:
+        change(LOG_DIR=folder)
+        assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        part = locked.read("/api/health")["parts"]["disk"]
+        assert part["status"] == "down" and "read-only" in part["message"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_the_default_pin_is_mentioned_where_it_matters(locked: Api) -> None:
