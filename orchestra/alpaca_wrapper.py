@@ -5,22 +5,21 @@ says neither yes nor no raises OrderUnsettled: only asking by client_order_id ca
 """
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-import requests
 from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
-from alpaca.trading.enums import AssetClass, AssetStatus, OrderSide, QueryOrderStatus, TimeInForce
-from alpaca.trading.requests import GetAssetsRequest, GetOrdersRequest, MarketOrderRequest
+from alpaca.trading.client import TradingClient
+from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
 
 from orchestra import exchange
+from orchestra.account_reader import AccountReader
 from orchestra.base import clock, settings
 from orchestra.base.errors import ExchangeUnavailable, OrderRefused, OrderUnsettled, PartlyFilled
-from orchestra.base.tickers import is_ticker
+from orchestra.exchange import figures
 from system_databse.system_db_manager import whole_shares
 
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
@@ -51,7 +50,7 @@ class BrokerOrder:
         return self.status in TERMINAL
 
 
-class AlpacaWrapper:
+class AlpacaWrapper(AccountReader):
     """Alpaca's trading API as the terminal uses it; one object may serve many threads."""
 
     def __init__(self) -> None:
@@ -63,50 +62,14 @@ class AlpacaWrapper:
             flush=True,
         )
 
-    def validate_ticker(self, symbol: str) -> bool:
-        """Say whether ``symbol`` is an active, tradable stock. Raises ExchangeUnavailable."""
-        # The form is checked first: the client puts the symbol into the path as it is
-        if not is_ticker(symbol):
-            return False
-        try:
-            with exchange.answering():
-                asset = _mapping(exchange.trading_client().get_asset(symbol))
-        except ExchangeUnavailable as error:
-            if _status(error.__cause__) in (404, 422):
-                return False
-            raise
-        return (
-            asset.get("tradable") is True
-            and asset.get("status") == "active"
-            and asset.get("class") == "us_equity"
-        )
-
-    def get_tradable_assets(self) -> list[tuple[str, str]]:
-        """Return symbol and name of every active, tradable stock. Raises ExchangeUnavailable."""
-        wanted = GetAssetsRequest(status=AssetStatus.ACTIVE, asset_class=AssetClass.US_EQUITY)
-        with exchange.answering():
-            found = exchange.trading_client().get_all_assets(wanted)
-            return [
-                (asset["symbol"], str(asset.get("name") or "").removesuffix(" Common Stock"))
-                for asset in map(_mapping, found)
-                if asset.get("tradable") is True and is_ticker(asset.get("symbol"))
-            ]
-
-    def get_account_cash(self) -> float:
-        """Return the account's cash in dollars. Raises ExchangeUnavailable."""
-        with exchange.answering():
-            return float(_mapping(exchange.trading_client().get_account())["cash"])
-
-    def get_account_number(self) -> str:
-        """Return the broker's number of the account. Raises ExchangeUnavailable."""
-        with exchange.answering():
-            return str(_mapping(exchange.trading_client().get_account())["account_number"])
+    def _client(self) -> TradingClient:
+        return exchange.trading_client()
 
     def get_time(self) -> datetime:
         """Return the broker's clock, aware UTC. Raises ExchangeUnavailable."""
         with exchange.answering():
-            shown = _mapping(exchange.trading_client().get_clock())["timestamp"]
-            return datetime.fromisoformat(str(shown)).astimezone(UTC)
+            shown = figures.mapping(exchange.trading_client().get_clock())
+            return figures.moment(shown["timestamp"])
 
     def place_market_buy(self, ticker: str, shares: int) -> float:
         """Buy at the market and return the average fill price in dollars.
@@ -152,13 +115,7 @@ class AlpacaWrapper:
                 wait = _seconds_to_reset(error)
                 if wait is None or clock.elapsed() + wait >= until:
                     _refused_or_unsettled(error, client_order_id)
-            except (
-                requests.RequestException,
-                OSError,
-                LookupError,
-                TypeError,
-                ValueError,
-            ) as error:
+            except exchange.UNUSABLE as error:
                 raise OrderUnsettled(client_order_id, error) from error
             clock.pause(wait)
 
@@ -168,7 +125,7 @@ class AlpacaWrapper:
             with exchange.answering():
                 return _order(exchange.trading_client().get_order_by_client_id(client_order_id))
         except ExchangeUnavailable as error:
-            if _status(error.__cause__) == 404:
+            if exchange.status_of(error.__cause__) == 404:
                 return None
             raise
 
@@ -181,21 +138,15 @@ class AlpacaWrapper:
                 status=QueryOrderStatus.ALL, limit=ORDERS_A_PAGE, after=after, direction=Sort.ASC
             )
             with exchange.answering():
-                rows = [_mapping(row) for row in exchange.trading_client().get_orders(request)]
+                rows = figures.rows(exchange.trading_client().get_orders(request))
                 page = {str(row["id"]): _order(row) for row in rows}
                 # ``after`` is exclusive: orders of the very same moment may lie on both pages
-                submitted = [datetime.fromisoformat(str(row["submitted_at"])) for row in rows]
+                submitted = [figures.moment(row["submitted_at"]) for row in rows]
             is_last = len(rows) < ORDERS_A_PAGE or page.keys() <= found.keys()
             found |= page
             if is_last:
                 return list(found.values())
             after = max(submitted) - timedelta(microseconds=1)
-
-    def get_positions(self) -> dict[str, Decimal]:
-        """Return the account's shares by ticker (short ones below zero). Raises ExchangeUnavailable."""
-        with exchange.answering():
-            rows = [_mapping(row) for row in exchange.trading_client().get_all_positions()]
-            return {str(row["symbol"]): Decimal(f"{float(row['qty']):.9f}") for row in rows}
 
     def follow(self, order: BrokerOrder) -> BrokerOrder:
         """Poll an order to a terminal state; one that stays open too long is cancelled.
@@ -232,13 +183,13 @@ class AlpacaWrapper:
                 exchange.trading_client().cancel_order_by_id(order.id)
         except ExchangeUnavailable as error:
             # 422: it became terminal meanwhile, which the next poll will show
-            if _status(error.__cause__) != 422:
+            if exchange.status_of(error.__cause__) != 422:
                 raise OrderUnsettled(order.client_order_id, error) from error
 
 
 def _refused_or_unsettled(error: APIError, client_order_id: str) -> NoReturn:
     reason = exchange.describe(error)
-    if "client_order_id must be unique" in reason or _status(error) not in REFUSALS:
+    if "client_order_id must be unique" in reason or exchange.status_of(error) not in REFUSALS:
         raise OrderUnsettled(client_order_id, reason) from error
     raise OrderRefused(reason) from error
 
@@ -254,29 +205,18 @@ def _seconds_to_reset(error: APIError) -> float | None:
     return max(LONGEST_POLL_SECONDS, resets_at - clock.machine_now().timestamp())
 
 
-def _status(error: BaseException | None) -> int | None:
-    return error.status_code if isinstance(error, APIError) else None
-
-
-def _mapping(answer: Any) -> Mapping[str, Any]:
-    if not isinstance(answer, Mapping):
-        raise ValueError(f"expected a JSON object, was {type(answer).__name__}")
-    return answer
-
-
 def _order(answer: Any) -> BrokerOrder:
     """Read an order as the broker sends it: numbers as strings, nanosecond times."""
-    row = _mapping(answer)
-    price = row.get("filled_avg_price")
-    filled_at = row.get("filled_at")
+    row = figures.mapping(answer)
+    price, filled_at = row.get("filled_avg_price"), row.get("filled_at")
     return BrokerOrder(
-        id=str(row["id"]),
-        client_order_id=str(row["client_order_id"]),
+        id=figures.text(row["id"]),
+        client_order_id=figures.text(row["client_order_id"]),
         ticker=str(row.get("symbol")),
         side=str(row.get("side")),
-        shares=int(float(row.get("qty") or 0)),
-        status=str(row["status"]),
-        filled_shares=int(float(row.get("filled_qty") or 0)),
-        filled_price=None if price is None else float(price),
-        filled_at=None if not filled_at else datetime.fromisoformat(filled_at).astimezone(UTC),
+        shares=figures.shares(row.get("qty") or 0),
+        status=figures.text(row["status"]),
+        filled_shares=figures.shares(row.get("filled_qty") or 0),
+        filled_price=None if price is None else figures.price(price),
+        filled_at=None if not filled_at else figures.moment(filled_at),
     )

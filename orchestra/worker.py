@@ -10,7 +10,8 @@ import traceback
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
-import numpy  # noqa: F401  (imported here once, shared by every worker)
+import alpaca.data.historical  # noqa: F401  (imported here once, shared by every worker)
+import numpy  # noqa: F401
 import pandas  # noqa: F401
 
 from database import db_manager  # noqa: F401

@@ -1,5 +1,6 @@
 """Builds alpaca-py's clients: keys, addresses, timeouts, no blind retries. Nothing else constructs one.
 
+What loads pandas is imported where it is built: the page's process only reads the account, and needs none.
 All clients are built with ``raw_data=True``: answers are plain dicts as they came, so an enum value
 that alpaca-py does not know yet cannot raise after the broker has acted.
 """
@@ -8,22 +9,26 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 from alpaca.common.exceptions import APIError
-from alpaca.data.enums import DataFeed
-from alpaca.data.historical import StockHistoricalDataClient
-from alpaca.data.historical.corporate_actions import CorporateActionsClient
-from alpaca.trading.client import TradingClient
 from requests.adapters import HTTPAdapter
 
-from orchestra.base import settings
+from orchestra.base import hiding, settings
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.exchange.budget import Budget
-from orchestra.exchange.stream import HeardStream
 
+if TYPE_CHECKING:
+    from alpaca.common.rest import RESTClient
+    from alpaca.data.historical import StockHistoricalDataClient
+    from alpaca.data.historical.corporate_actions import CorporateActionsClient
+    from alpaca.trading.client import TradingClient
+
+    from orchestra.exchange.stream import HeardStream
+
+LONGEST_QUOTE = 300  # characters of what an exchange says, in a sentence of ours
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 10.0
 HISTORY_READ_SECONDS = 4.0  # well within an algorithm's deadline: it may be the one that waits
@@ -39,7 +44,18 @@ log = logging.getLogger("autotrader.exchange")
 history_budget = Budget()
 _local = threading.local()
 _orders_forbidden = False
-Client = TypeVar("Client", TradingClient, StockHistoricalDataClient, CorporateActionsClient)
+Client = TypeVar("Client", bound="RESTClient")
+# What an answer that makes no sense may raise on its way through the client and our reading of it
+UNUSABLE = (
+    requests.RequestException,
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+)
 
 
 class _TimeoutAdapter(HTTPAdapter):
@@ -65,12 +81,27 @@ def forbid_orders() -> None:
     _orders_forbidden = True
 
 
-def trading_client() -> TradingClient:
+def reading_client() -> "RESTClient":
+    """This thread's client for reading the account: alpaca-py's own, without its models."""
+    from alpaca.common.rest import RESTClient
+
+    chosen = settings.current()
+    key, secret = chosen.keys
+
+    def build() -> RESTClient:
+        return RESTClient(chosen.trading_url, key, secret, raw_data=True)
+
+    return _per_thread("reading", chosen.trading_url, key, build, None)
+
+
+def trading_client() -> "TradingClient":
     """This thread's client for account and orders (a requests session is not thread-safe)."""
     if _orders_forbidden:
         raise AutoTraderError(
             "An algorithm decides; it places no orders itself: return ('buy', shares) instead."
         )
+    from alpaca.trading.client import TradingClient
+
     chosen = settings.current()
     key, secret = chosen.keys
 
@@ -82,8 +113,10 @@ def trading_client() -> TradingClient:
     return _per_thread("trading", chosen.trading_url, key, build, None)
 
 
-def data_client() -> StockHistoricalDataClient:
+def data_client() -> "StockHistoricalDataClient":
     """This thread's client for historical bars. Its answers feed ``history_budget``."""
+    from alpaca.data.historical import StockHistoricalDataClient
+
     chosen = settings.current()
     key, secret = chosen.keys
 
@@ -95,8 +128,10 @@ def data_client() -> StockHistoricalDataClient:
     return _per_thread("data", chosen.data_url, key, build, history_budget)
 
 
-def corporate_actions_client() -> CorporateActionsClient:
+def corporate_actions_client() -> "CorporateActionsClient":
     """This thread's client for the record of splits and the like."""
+    from alpaca.data.historical.corporate_actions import CorporateActionsClient
+
     chosen = settings.current()
     key, secret = chosen.keys
 
@@ -108,8 +143,12 @@ def corporate_actions_client() -> CorporateActionsClient:
     return _per_thread("actions", chosen.data_url, key, build, None)
 
 
-def bar_stream() -> HeardStream:
+def bar_stream() -> "HeardStream":
     """A new, unconnected stream of minute bars; handlers get dicts with a msgpack timestamp."""
+    from alpaca.data.enums import DataFeed
+
+    from orchestra.exchange.stream import HeardStream
+
     chosen = settings.current()
     key, secret = chosen.keys
     return HeardStream(
@@ -135,18 +174,24 @@ def answering() -> Iterator[None]:
     except (requests.ConnectionError, requests.Timeout) as error:
         log.debug("%s", error)
         raise ExchangeUnavailable("The exchange cannot be reached.") from error
-    except (requests.RequestException, OSError, LookupError, TypeError, ValueError) as error:
-        # The last three: an empty or non-JSON 200, or a body of another shape
-        raise ExchangeUnavailable(f"The exchange gave no usable answer: {error}") from error
+    except UNUSABLE as error:
+        raise ExchangeUnavailable(
+            f"The exchange gave no usable answer: {hiding.hide(str(error))[:LONGEST_QUOTE]}"
+        ) from error
 
 
 def describe(error: APIError) -> str:
     """Status and message of an APIError; its own properties raise when the body is not JSON."""
     try:
         text = str(error.message)
-    except (ValueError, KeyError, TypeError):
-        text = str(error)[:200]
-    return f"{error.status_code}: {text}"
+    except UNUSABLE:
+        text = str(error)
+    return f"{error.status_code}: {hiding.hide(text)[:LONGEST_QUOTE]}"
+
+
+def status_of(error: BaseException | None) -> int | None:
+    """The HTTP status an APIError brought; None for any other error."""
+    return error.status_code if isinstance(error, APIError) else None
 
 
 def source_label() -> str:

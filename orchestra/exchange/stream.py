@@ -5,6 +5,9 @@ from typing import Any
 
 from alpaca.data.live import StockDataStream
 
+from orchestra.base import hiding
+
+LONGEST_TROUBLE = 300  # characters of what the exchange says
 HANDSHAKE_SECONDS = 15.0  # machine seconds; a peer that stays mute would otherwise hang it for ever
 
 
@@ -24,7 +27,7 @@ class HeardStream(StockDataStream):
             self.trouble = "the exchange does not answer the handshake"
             raise
         except Exception as error:
-            self.trouble = str(error) or type(error).__name__
+            self.trouble = hiding.hide(str(error))[:LONGEST_TROUBLE] or type(error).__name__
             raise
         self.trouble = ""
 
@@ -32,7 +35,7 @@ class HeardStream(StockDataStream):
         if msg.get("T") == "subscription":
             self.confirmed = frozenset(msg.get("bars") or ())
         elif msg.get("T") == "error":
-            self.trouble = f"{msg.get('msg')} ({msg.get('code')})"
+            self.trouble = hiding.hide(f"{msg.get('msg')} ({msg.get('code')})")[:LONGEST_TROUBLE]
         await super()._dispatch(msg)
 
     async def break_off(self) -> None:

@@ -19,8 +19,6 @@ from orchestra.base.errors import (
 )
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.web import (
-    broker_desk,
-    cash,
     market_routes,
     owner_routes,
     report_routes,
@@ -76,7 +74,6 @@ def create_app() -> Flask:
     app.add_url_rule("/api/openapi.json", "openapi", lambda: jsonify(description()))
     app.after_request(_finish)
     app.register_error_handler(Exception, _answer_error)
-    broker_desk.prepare(cash.wrapper)  # or the owner's first tap would wait for alpaca-py's import
     return app
 
 

@@ -52,7 +52,7 @@ class AssetList:
 
     def _renew(self) -> None:
         try:
-            self._assets = tuple(cash.wrapper().get_tradable_assets())
+            self._assets = tuple(cash.broker().get_tradable_assets())
         except ExchangeUnavailable as error:
             log.info("The list of tickers could not be renewed: %s", error)
             return

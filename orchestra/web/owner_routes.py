@@ -62,7 +62,7 @@ def accept(ticker: str) -> ResponseReturnValue:
         raise ApiError(404, "not_found", "There is no such ticker.")
     if not corrections.frozen_cards(ticker):
         raise ApiError(409, "not_frozen", f"No card of {ticker} is frozen.")
-    positions = broker_desk.ask("positions", lambda: cash.wrapper().get_positions())
+    positions = broker_desk.ask("positions", lambda: cash.broker().get_positions())
     corrections.accept_broker_figure(ticker, positions.get(ticker, corrections.NOTHING))
     touched = [card for card in cards.cards("all") if card["ticker"] == ticker]
     return jsonify({"algorithms": touched})

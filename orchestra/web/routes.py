@@ -79,7 +79,7 @@ def create_algorithm() -> ResponseReturnValue:
     if found.error is not None:
         raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
     parameters = chosen(declared(found.parameters), body.get("parameters"))
-    tradable = broker_desk.ask(f"ticker {ticker}", lambda: cash.wrapper().validate_ticker(ticker))
+    tradable = broker_desk.ask(f"ticker {ticker}", lambda: cash.broker().validate_ticker(ticker))
     if not tradable:
         raise ApiError(422, "not_tradable", f"{ticker} cannot be traded at this broker.")
     algo_id = cash.create_card(ticker, algo_type, capital, parameters)

@@ -1,0 +1,72 @@
+"""What the page asks the broker: cash, positions, tickers. It sends no orders and loads no pandas.
+
+Paths and fields: docs.alpaca.markets, Trading API: /v2/account, /v2/assets, /v2/positions.
+"""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from orchestra import exchange
+from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.tickers import is_ticker
+from orchestra.exchange import figures
+
+if TYPE_CHECKING:
+    from alpaca.common.rest import RESTClient
+
+TRADABLE = {"status": "active", "asset_class": "us_equity"}
+
+
+class AccountReader:
+    """Alpaca's account as it can be read; one object may serve many threads."""
+
+    def validate_ticker(self, symbol: str) -> bool:
+        """Say whether ``symbol`` is an active, tradable stock. Raises ExchangeUnavailable."""
+        # The form is checked first: the client puts the symbol into the path as it is
+        if not is_ticker(symbol):
+            return False
+        try:
+            with exchange.answering():
+                asset = figures.mapping(self._client().get(f"/assets/{symbol}"))
+        except ExchangeUnavailable as error:
+            if exchange.status_of(error.__cause__) in (404, 422):
+                return False
+            raise
+        return (
+            asset.get("tradable") is True
+            and asset.get("status") == "active"
+            and asset.get("class") == "us_equity"
+        )
+
+    def get_tradable_assets(self) -> list[tuple[str, str]]:
+        """Return symbol and name of every active, tradable stock. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            found = figures.rows(self._client().get("/assets", dict(TRADABLE)))
+            return [
+                (asset["symbol"], str(asset.get("name") or "").removesuffix(" Common Stock"))
+                for asset in found
+                if asset.get("tradable") is True and is_ticker(asset.get("symbol"))
+            ]
+
+    def get_account_cash(self) -> float:
+        """Return the account's cash in dollars. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            return figures.number(figures.mapping(self._client().get("/account"))["cash"])
+
+    def get_account_number(self) -> str:
+        """Return the broker's number of the account. Raises ExchangeUnavailable."""
+        with exchange.answering():
+            return figures.text(figures.mapping(self._client().get("/account"))["account_number"])
+
+    def get_positions(self) -> dict[str, Decimal]:
+        """Return the account's shares by ticker (short ones below zero). Raises ExchangeUnavailable."""
+        with exchange.answering():
+            found = figures.rows(self._client().get("/positions"))
+            return {
+                figures.text(row["symbol"]): Decimal(f"{figures.number(row['qty']):.9f}")
+                for row in found
+            }
+
+    def _client(self) -> "RESTClient":
+        """This thread's client."""
+        return exchange.reading_client()
