@@ -56,6 +56,34 @@ def start(no_browser: bool, setup_only: bool) -> None:
     launch.launch(open_browser=not no_browser, setup_only=setup_only)
 
 
+@main.command(hidden=True)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def prepare(folder: Path) -> None:
+    """Prepare a start by the service manager, and leave in FOLDER what the services share."""
+    from orchestra import prepare as command
+
+    command.prepare(folder)
+
+
+@main.command(hidden=True)
+def kiosk() -> None:
+    """Open the page full screen once it is there, and stay until the browser ends."""
+    from orchestra import kiosk as command
+
+    command.kiosk()
+
+
+@main.command(hidden=True)
+@click.argument("action", type=click.Choice(["install", "remove"]))
+def desktop(action: str) -> None:
+    """Have this user's desktop open the page at power-on, or no longer."""
+    from orchestra import desktop as command
+
+    system_rc, displays = Path("/etc/xdg/labwc/rc.xml"), Path("/sys/class/drm")
+    for told in getattr(command, action)(system_rc, displays):
+        click.echo(told)
+
+
 @main.command()
 @click.argument("tickers", nargs=-1)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
@@ -118,15 +146,19 @@ def report(**arguments: Any) -> None:
 
 
 @main.command()
+@click.option("--if-due", is_flag=True, help="Only if tonight's is not there yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def backup(as_json: bool) -> None:
+def backup(if_due: bool, as_json: bool) -> None:
     """Back the ledger up, also while it is traded on: verified, into BACKUP_DIR.
 
     The newest of each of 14 days and 12 months is kept. The running terminal does this once a night.
     """
     from orchestra import backup as command
+    from orchestra import nightly
+    from orchestra.base import clock
 
-    command.backup(as_json)
+    if not if_due or nightly.is_due(clock.machine_now()):
+        command.backup(as_json)
 
 
 @main.command()

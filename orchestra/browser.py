@@ -6,9 +6,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from orchestra.base import settings
+from orchestra.base.errors import AutoTraderError
+
 # Checked against Chromium 156: each of these exists and does something
 FLAGS = (
     "--kiosk",
+    "--start-maximized",
     "--disk-cache-size=8000000",
     "--no-first-run",
     "--noerrdialogs",
@@ -27,27 +31,43 @@ FLAGS = (
 
 def open_page(url: str) -> "subprocess.Popen[bytes] | None":
     """Start Chromium on ``url``; None, with a sentence, where that is not possible."""
+    try:
+        return start(url, settings.current().page_scale)
+    except AutoTraderError as error:
+        print(error)
+        return None
+
+
+def start(url: str, scale: float) -> "subprocess.Popen[bytes]":
+    """Start Chromium full screen; raises AutoTraderError, with what is missing."""
+    if os.geteuid() == 0:
+        raise AutoTraderError(
+            "Chromium is not opened as root: start AutoTrader as an ordinary user."
+        )
     display = _display()
     if display is None:
-        print("No display here: open the address in any browser on this machine.")
-        return None
+        raise AutoTraderError("No display here: open the address in any browser on this machine.")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        print("Chromium is missing (sudo apt install chromium): open the address by hand.")
-        return None
-    if os.geteuid() == 0:
-        print("Chromium is not opened as root: start AutoTrader as an ordinary user.")
-        return None
-    # In RAM where there is a runtime folder: the profile is written to all the time
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        raise AutoTraderError(
+            "Chromium is missing (sudo apt install chromium): open the address by hand."
+        )
+    scaled = [] if scale == 1 else [f"--force-device-scale-factor={scale:g}"]
     command = [
         chromium,
         f"--ozone-platform={display}",
-        f"--user-data-dir={folder / 'autotrader-chromium'}",
+        f"--user-data-dir={profile()}",
         *FLAGS,
+        *scaled,
         url,
     ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def profile() -> Path:
+    """The browser's own folder: in RAM where there is a runtime folder, for it is always written to."""
+    folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    return Path(folder) / "autotrader-chromium"
 
 
 def _display() -> str | None:

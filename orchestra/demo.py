@@ -1,6 +1,8 @@
 """The terminal without keys: its clock, and the cards it begins with."""
 
-from orchestra.base import clock
+import os
+
+from orchestra.base import clock, settings
 from orchestra.base.settings import Settings
 from system_databse import heartbeats, system_db_manager
 
@@ -31,6 +33,15 @@ def clock_settings(chosen: Settings) -> dict[str, str]:
         "MARKET_CLOCK_SKIP_CLOSED": str(skip_closed),
         "MARKET_CLOCK_ANCHOR": repr(clock.machine_now().timestamp()),
     }
+
+
+def set_clock(chosen: Settings) -> dict[str, str]:
+    """Begin the clock that all processes share, here and for those started from here; return its settings."""
+    shared = clock_settings(chosen)
+    os.environ.update(shared)
+    settings.adopt(None)
+    clock.reset()
+    return shared
 
 
 def add_cards_to_new_ledger() -> None:

@@ -1,7 +1,6 @@
 """Runs the whole terminal for ``start_pi.sh``: starts each process, watches them, stops them in order."""
 
 import ctypes
-import os
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from orchestra.base import clock, settings
 from orchestra.base.errors import AutoTraderError, SettingsError
 from orchestra.base.settings import ROOT, Settings
 from orchestra.live_lock import refuse_unarmed_live
+from orchestra.prepare import create_databases
 
 START_SECONDS = 60.0  # a Pi on an old card is slow
 STOP_SECONDS = 15.0
@@ -47,20 +47,17 @@ def launch(*, open_browser: bool, setup_only: bool) -> None:
     chosen = settings.current()
     refuse_unarmed_live()
     address = chosen.page_url
-    if not setup_only and _is_ours(address):
+    if not setup_only and (_is_ours(address) or _service_answers(address, stop)):
         print(f"AutoTrader is running already: {address}/", flush=True)
         if open_browser:
             browser.open_page(f"{address}/")
         return
-    _create_databases()
+    create_databases()
     if setup_only:
         print("AutoTrader is set up. Start it with ./start_pi.sh")
         return
     _refuse_busy_ports(chosen)
-    # For the processes started from here, and for what is stamped here
-    os.environ.update(demo.clock_settings(chosen))
-    settings.adopt(None)
-    clock.reset()
+    demo.set_clock(chosen)
     terminal = _Terminal(chosen, address)
     page = None
     try:
@@ -197,18 +194,37 @@ def _is_ours(address: str) -> bool:
         return False
 
 
+def _service_answers(address: str, stop: threading.Event) -> bool:
+    """Whether this folder's AutoTrader is on as a service; one that is starting is waited for."""
+    if not _is_on_as_service():
+        return False
+    give_up_at = clock.elapsed() + START_SECONDS
+    while not _is_ours(address) and clock.pause(POLL_SECONDS, stop):
+        if clock.elapsed() > give_up_at:
+            raise AutoTraderError(
+                "AutoTrader is on as a service, but its page does not answer:"
+                " sudo systemctl status 'autotrader-*'"
+            )
+    return True
+
+
+def _is_on_as_service() -> bool:
+    asked = ["systemctl", "show", "-P", "ActiveState", "autotrader.target"]
+    where = ["systemctl", "show", "-P", "WorkingDirectory", "autotrader-api.service"]
+    try:
+        said = [
+            subprocess.run(command, capture_output=True, text=True).stdout.strip()
+            for command in (asked, where)
+        ]
+    except OSError:  # no systemd here
+        return False
+    return said == ["active", str(ROOT)]
+
+
 def _get(url: str) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False  # a proxy cannot reach what runs here
         return session.get(url, timeout=2)
-
-
-def _create_databases() -> None:
-    from database import db_manager
-    from system_databse import create_system_db
-
-    create_system_db.create_database()
-    db_manager.initialize_database()
 
 
 def _refuse_busy_ports(chosen: Settings) -> None:

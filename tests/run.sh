@@ -15,17 +15,22 @@ if [ "$(cat .venv/.tests-installed 2>/dev/null || true)" != "$wanted" ]; then
   echo "$wanted" > .venv/.tests-installed
 fi
 
+wanted_packages=()
 if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
+  wanted_packages+=(chromium fonts-dejavu-core xvfb)
+fi
+command -v systemd-analyze >/dev/null || wanted_packages+=(systemd) # checks the units
+if [ "${#wanted_packages[@]}" -gt 0 ]; then
   as_root=""
   if [ "$(id -u)" -ne 0 ]; then as_root="sudo -n"; fi
   if [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; then
     $as_root apt-get update -qq
-    $as_root apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core xvfb
+    $as_root apt-get install -y -qq --no-install-recommends "${wanted_packages[@]}"
   elif [ "${CI:-}" = true ]; then
-    echo "The browser tests need Chromium, and there are no rights to install it." >&2
+    echo "The tests need ${wanted_packages[*]}, and there are no rights to install that." >&2
     exit 1
   else
-    echo "NO CHROMIUM AND NO RIGHTS TO INSTALL IT: THE BROWSER TESTS WILL BE SKIPPED" >&2
+    echo "NO RIGHTS TO INSTALL ${wanted_packages[*]}: THE TESTS THAT NEED THEM WILL BE SKIPPED" >&2
   fi
 fi
 

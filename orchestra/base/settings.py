@@ -80,6 +80,9 @@ class Settings:
     backup_second_dir: Path | None = _setting(
         "", _path, "A second folder for them, on another disk: a USB stick, a mount"
     )
+    page_scale: float = _setting(
+        "1", number(0, open_end=True), "Magnifies the page on this machine's own screen"
+    )
     allocation_rule: str = _setting(
         "strict",
         one_of("strict", "net"),
@@ -200,6 +203,21 @@ class Settings:
     def stocks_db_path(self) -> Path:
         simulated = self.mode == "simulated"
         return self.stocks_db or ROOT / "database" / ("simulated.db" if simulated else "stocks.db")
+
+    @property
+    def folders_written(self) -> list[Path]:
+        """Every folder that the processes write to, whatever mode they run in."""
+        own = [ROOT / "system_databse", ROOT / "database"]
+        databases = [self.system_db_path, self.stocks_db_path, self.simulator_db]
+        others = [self.log_dir, self.backup_dir, self.backup_second_dir]
+        found = own + [path.parent for path in databases] + [path for path in others if path]
+        return list(dict.fromkeys(found))
+
+    @property
+    def folders_read(self) -> list[Path]:
+        """Folders outside the project's own that the processes read from."""
+        found = [self.algorithms_dir, self.simulator_bars]
+        return [path for path in found if path and not path.is_relative_to(ROOT)]
 
     @property
     def cushion_bps(self) -> float:

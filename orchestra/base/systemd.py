@@ -58,12 +58,13 @@ def feed_while_answering(url: str, stop: threading.Event) -> None:
     main = int(os.environ.get("WATCHDOG_PID") or os.getpid())
     pause = limit / PINGS_A_LIMIT
     while not stop.is_set():
-        if _answers(url, pause) and not _is_frozen(main):
+        if answers(url, pause) and not _is_frozen(main):
             alive()
         clock.pause(pause, stop)
 
 
-def _answers(url: str, seconds: float) -> bool:
+def answers(url: str, seconds: float) -> bool:
+    """Whether an http address is answered with 200 within so many machine seconds."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
     try:

@@ -76,13 +76,20 @@ def check_request() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"{request.scheme}://{request.host}":
         raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if site not in ("same-origin", "none") and not _is_visit():
         raise ApiError(403, "foreign_origin", "This request comes from another site's page.")
     takes_json = request.method in ("POST", "PUT", "PATCH") and request.routing_exception is None
     if takes_json and request.mimetype != "application/json":
         raise ApiError(415, "json_only", "Send JSON, with the Content-Type application/json.")
     if request.endpoint not in OPEN_ENDPOINTS and not _is_from_here():
         _require("reads_until")
+
+
+def _is_visit() -> bool:
+    """Whether a browser goes to the page itself from elsewhere, which there can neither read nor frame it."""
+    goes = request.headers.get("Sec-Fetch-Dest") == "document"
+    return goes and request.endpoint == "page" and request.method == "GET"
 
 
 def _is_from_here() -> bool:

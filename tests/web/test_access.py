@@ -164,6 +164,15 @@ def test_what_another_site_sends_is_refused(api: Api) -> None:
     assert api.cards() == []
 
 
+def test_a_browser_may_come_to_the_page_from_elsewhere_and_to_nothing_else(api: Api) -> None:
+    visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    assert api.call("GET", "/", headers=visit).status_code == 200
+    assert_error(api.call("POST", "/", json={}, headers=visit), 403, "foreign_origin")
+    assert_error(api.call("GET", "/api/algorithms", headers=visit), 403, "foreign_origin")
+    framed = {**visit, "Sec-Fetch-Dest": "iframe"}
+    assert_error(api.call("GET", "/", headers=framed), 403, "foreign_origin")
+
+
 def test_our_own_page_is_let_in(api: Api, exchange: Exchange) -> None:
     headers = {
         "Host": "127.0.0.1:5000",

@@ -1,0 +1,93 @@
+"""The page on this machine's own screen, from the moment there is a desktop until the browser ends.
+
+The browser begins with a file that says what is waited for, and goes on to the page once it answers.
+"""
+
+import html
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestra import browser
+from orchestra.base import clock, settings, systemd
+from orchestra.base.errors import SettingsError
+
+LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 60.0  # a start may take so long; from then on it is told what to do
+HELP = "What the services say: sudo systemctl status 'autotrader-*'"
+CORRECT = "Correct .env; a few seconds later it starts by itself."
+TEMPLATE = """<!doctype html>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="{refresh}">
+<title>AutoTrader</title>
+<style>
+  html {{ background: #000; color: #fff; font: 22px/1.5 "DejaVu Sans", sans-serif; cursor: none; }}
+  body {{ display: grid; place-content: center; min-height: 100vh; margin: 0 auto; max-width: 32em; }}
+  h1 {{ font-size: 44px; margin: 0 0 .4em; }}
+  p {{ color: #bbb; margin: 0 0 .6em; overflow-wrap: anywhere; }}
+</style>
+<h1>{title}</h1>
+{lines}
+"""
+
+
+def kiosk() -> None:
+    """Run the browser until it ends, or SIGTERM comes. Raises AutoTraderError without display or browser."""
+    file = browser.profile() / "waiting.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _write(file, "AutoTrader", ["The page is being opened."])
+    window = browser.start(file.as_uri(), _scale())
+    signal.signal(signal.SIGTERM, lambda *_: window.terminate())
+    began = clock.elapsed()
+    while window.poll() is None and not show(file, clock.elapsed() - began):
+        clock.pause(LOOK_SECONDS)
+    sys.exit(window.wait())
+
+
+def show(file: Path, waited: float) -> bool:
+    """Have the file lead to the page if that answers, else say what is waited for; True if it does.
+
+    ``waited`` is in machine seconds.
+    """
+    settings.adopt(None)  # .env may have been corrected
+    try:
+        address = settings.current().page_url
+    except SettingsError as error:
+        _write(file, "AutoTrader cannot start", [str(error), CORRECT])
+        return False
+    if systemd.answers(f"{address}/healthz", LOOK_SECONDS):
+        _write(file, "AutoTrader", [], go_to=f"{address}/")
+        return True
+    if waited > PATIENCE_SECONDS:
+        _write(file, "AutoTrader does not answer", [_last_words(), HELP])
+    else:
+        _write(file, "AutoTrader starts", [])
+    return False
+
+
+def _scale() -> float:
+    try:
+        return settings.current().page_scale
+    except SettingsError:
+        return 1.0
+
+
+def _last_words() -> str:
+    """What the page's server said last, where this user may read it."""
+    command = ["journalctl", "-q", "-n", "1", "-o", "cat", "_SYSTEMD_UNIT=autotrader-api.service"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=5).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return said.strip()
+
+
+def _write(file: Path, title: str, lines: list[str], go_to: str = "") -> None:
+    """Write the file that the browser shows and loads again every two seconds."""
+    shown = "\n".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
+    refresh = f"0; url={html.escape(go_to)}" if go_to else "2"
+    text = TEMPLATE.format(refresh=refresh, title=html.escape(title), lines=shown)
+    whole = file.with_suffix(".new")
+    whole.write_text(text, encoding="utf-8")
+    whole.replace(file)

@@ -1,0 +1,57 @@
+"""What the screen shows until the page answers, in a real Chromium, with the real server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from orchestra import kiosk
+from orchestra.base import settings
+from tests.conftest import Configure
+from tests.processes import running_terminal
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "waiting.html"
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    found = browser.new_page(viewport={"width": 800, "height": 480})
+    yield found
+    found.close()
+
+
+def test_it_waits_says_why_and_goes_on_to_the_page(page: Page, file: Path, tmp_path: Path) -> None:
+    with running_terminal(tmp_path, ()) as terminal:
+        assert kiosk.show(file, 1.0) is False
+        page.goto(file.as_uri())
+        expect(page.locator("h1")).to_have_text("AutoTrader starts")
+        assert kiosk.show(file, kiosk.PATIENCE_SECONDS + 1) is False
+        expect(page.locator("h1")).to_have_text(
+            "AutoTrader does not answer"
+        )  # it loads itself anew
+        expect(page.locator("p").last).to_contain_text("sudo systemctl status 'autotrader-*'")
+        terminal.start("api")
+        assert kiosk.show(file, 99.0) is True
+        expect(page.locator("[data-page]")).to_be_visible(timeout=15_000)
+        assert page.url == f"{settings.current().page_url}/"
+
+
+def test_a_wrong_setting_is_on_the_screen_until_it_is_corrected(
+    page: Page, file: Path, configure: Configure
+) -> None:
+    configure(ALPACA_PAPER="<b>maybe</b>")
+    assert kiosk.show(file, 1.0) is False
+    page.goto(file.as_uri())
+    expect(page.locator("h1")).to_have_text("AutoTrader cannot start")
+    sentence = "Setting ALPACA_PAPER: expected exactly True or False, found '<b>maybe</b>'."
+    expect(page.locator("p").first).to_have_text(sentence)
+    width, height = page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]")
+    assert width <= 800 and height <= 480
+    page.screenshot(path="/tmp/boot/waiting.png")
+    configure(ALPACA_PAPER="True")
+    assert kiosk.show(file, 1.0) is False
+    expect(page.locator("h1")).to_have_text("AutoTrader starts")

@@ -1,0 +1,59 @@
+"""What the service manager's first unit leaves for the others."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestra.base import clock
+from orchestra.prepare import prepare
+from system_databse import heartbeats, system_db_manager
+from tests.conftest import Configure
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("START", "SPEED", "ANCHOR", "SKIP_CLOSED"):  # prepare() sets them for its process
+        monkeypatch.setenv(f"MARKET_CLOCK_{name}", "")
+    found = tmp_path / "run"
+    found.mkdir()
+    return found
+
+
+def told(folder: Path) -> dict[str, str]:
+    lines = (folder / "clock.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def test_a_new_demo_begins_with_cards_on_a_clock_that_all_share(folder: Path) -> None:
+    before = clock.machine_now().timestamp()
+    prepare(folder)
+    shared = told(folder)
+    assert shared["MARKET_CLOCK_START"] == "2024-06-03T13:25:00Z"
+    assert (shared["MARKET_CLOCK_SPEED"], shared["MARKET_CLOCK_SKIP_CLOSED"]) == ("60", "True")
+    assert before <= float(shared["MARKET_CLOCK_ANCHOR"]) <= clock.machine_now().timestamp()
+    assert (folder / "simulated").exists()
+    cards = system_db_manager.get_all_algorithms()
+    assert [card["ticker"] for card in cards] == ["NVDA", "AAPL", "SPY"]
+    assert cards[0]["created_at"].startswith("2024-06-03T13:2")
+
+
+def test_a_demo_goes_on_where_its_trader_stopped(folder: Path, configure: Configure) -> None:
+    prepare(folder)
+    configure(MARKET_CLOCK_START="2024-07-09T15:00:00Z", MARKET_CLOCK_SPEED=1e-6)
+    heartbeats.beat({"orchestrator": ("ok", "")})
+    configure(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_ANCHOR="")
+    again = folder / "again"
+    again.mkdir()
+    prepare(again)
+    assert told(again)["MARKET_CLOCK_START"] == "2024-07-09T15:00:00Z"
+    assert len(system_db_manager.get_all_algorithms()) == 3
+
+
+def test_with_keys_there_is_no_demo_and_the_clock_is_the_machines(
+    folder: Path, configure: Configure
+) -> None:
+    configure(ALPACA_API_KEY="K", ALPACA_SECRET="S")
+    prepare(folder)
+    assert told(folder) == {}
+    assert not (folder / "simulated").exists()
+    assert system_db_manager.get_all_algorithms() == []
