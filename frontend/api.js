@@ -104,6 +104,7 @@ export const api = {
   equity: (id) => get(`algorithms/${id}/equity`),
   bars: (ticker, limit) => get(`bars/${encodeURIComponent(ticker)}${asked({ limit })}`),
   availableAlgorithms: () => get("available-algorithms"),
+  assets: (typed) => get(`assets${asked({ q: typed })}`),
   cash: () => get("account/cash"),
   validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
   addCard: (card, token) => request("POST", "algorithms", { body: card, token }),

@@ -25,7 +25,7 @@ export class CapitalDialog {
       const { available } = await cash;
       const most = this.card.initial_capital + Math.max(available, 0);
       this.money.most = most;
-      setText(this.up, `at most ${capital(Math.floor(most))}: ${dollars(available)} available`);
+      setText(this.up, `up to ${capital(Math.floor(most))} · ${dollars(available)} available`);
     } catch (error) {
       setText(this.up, error.message);
     }
@@ -39,8 +39,9 @@ export class CapitalDialog {
   #build() {
     const { ticker, initial_capital: now, cash } = this.card;
     this.value = el("output");
-    this.up = el("p", { class: "cash", "data-cash": "" }, "asking for the cash …");
-    const down = `at least ${capital(Math.ceil(Math.max(now - Math.max(cash, 0), 0)))}: ${dollars(cash)} is not in shares`;
+    this.up = el("p", { class: "cash", "data-cash": "" }, "asking the broker for the cash …");
+    const least = Math.ceil(Math.max(now - Math.max(cash, 0), 0));
+    const down = `down to ${capital(least)} · ${dollars(cash)} in cash`;
     this.error = el("p", { class: "warning", "data-message": "", role: "alert" });
     this.submit = button({ class: "primary", "data-action": "submit" }, "Change", () => this.#submit());
     const cancel = button({ "data-action": "cancel" }, "Cancel", () => this.cancel());
@@ -48,7 +49,7 @@ export class CapitalDialog {
     const field = el("div", { class: "field", "data-field": "capital", "data-active": "" },
       el("label", {}, "Capital"), this.value, this.up, el("p", { class: "cash" }, down));
     const says = el("p", { class: "ask" }, "The profit or loss stays what it is. What is in shares stays in shares.");
-    const form = el("div", { class: "form" }, el("h2", {}, ticker), el("p", {}, `now ${capital(now)}`), field, says);
+    const form = el("div", { class: "form" }, el("h2", {}, `Capital of ${ticker}`), el("p", {}, `now ${capital(now)}`), field, says);
     const label = { class: "layer add amount", "data-capital": "", role: "dialog", "aria-label": "Change the capital", tabindex: -1 };
     const pad = el("div", { class: "pad" }, this.money.node);
     this.node = el("section", label, el("div", { class: "columns" }, form, pad),

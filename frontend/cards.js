@@ -8,9 +8,10 @@ import { Spark } from "./spark.js";
 
 const FLASH_MS = 300;
 
-/** The few words of the last decision: "10:41 BUY 57 · crossed above". */
-export function decisionText(decision) {
-  if (!decision) return "no decision yet";
+/** The few words of the last decision: "10:41 BUY 57 · crossed above"; before the first, when it will be asked. */
+export function decisionText({ last_decision: decision, status }, open) {
+  if (!decision && status === "stopped") return "never asked";
+  if (!decision) return open ? "asked at the next full minute" : "asked when the market opens";
   const action = String(decision.action ?? "").toUpperCase();
   const shares = decision.shares > 0 ? ` ${decision.shares}` : "";
   const time = decision.bar ? `${localMinute(instant(decision.bar))} ` : "";
@@ -76,14 +77,14 @@ class CardView {
     );
   }
 
-  update(card) {
-    const now = JSON.stringify(card);
+  update({ card, open }) {
+    const now = JSON.stringify([card, open]);
     if (now === this.#shown) return;
     const before = this.#shown === null ? null : this.pnl.textContent;
     this.#shown = now;
     this.#markOutcome(card);
     this.#writeFigures(card);
-    this.#writeLabels(card);
+    this.#writeLabels(card, open);
     this.spark.update(card.spark, card.initial_capital, card.marks);
     if (before !== null && before !== this.pnl.textContent) this.#flash();
   }
@@ -108,12 +109,12 @@ class CardView {
     setText(this.facts.holdings.value, dollars(card.current_value - card.cash));
   }
 
-  #writeLabels(card) {
+  #writeLabels(card, open) {
     setText(this.ticker, card.ticker);
     setText(this.algorithm, card.algorithm_type);
     setText(this.today, Number.isFinite(card.today_pnl) ? `today ${signed(card.today_pnl)}` : "");
     setText(this.chip, stateText(card));
-    setText(this.decision, card.state_reason || decisionText(card.last_decision));
+    setText(this.decision, card.state_reason || decisionText(card, open));
   }
 
   #flash() {
@@ -125,20 +126,23 @@ class CardView {
 export class Cards {
   #strip;
   #views = new Map();
-  #hint = el("p", { class: "hint" });
+  #hint;
 
+  /** `strip` holds a hint while it holds no card. */
   constructor(strip) {
     this.#strip = strip;
+    this.#hint = strip.querySelector(".hint");
   }
 
   /** Show `cards` in the server's order; every node of a card that stays, stays. */
-  update(cards) {
-    updateKeyed(this.#strip, this.#views, cards, (card) => card.id, (card) => new CardView(card));
+  update(cards, open) {
+    this.#toggleHint(cards.length === 0);
+    const items = cards.map((card) => ({ card, open }));
+    updateKeyed(this.#strip, this.#views, items, ({ card }) => card.id, ({ card }) => new CardView(card));
     const count = String(cards.length);
     if (this.#strip.style.getPropertyValue("--count") !== count) {
       this.#strip.style.setProperty("--count", count);
     }
-    this.#toggleHint(cards.length === 0);
   }
 
   /** Old figures must not look live. */
@@ -147,10 +151,8 @@ export class Cards {
   }
 
   #toggleHint(empty) {
-    if (!empty) this.#hint.remove();
-    else if (!this.#hint.isConnected) {
-      this.#hint.append("No cards yet.", el("br"), "Tap + and give an algorithm some money.");
-      this.#strip.append(this.#hint);
-    }
+    if (!empty) return this.#hint.remove();
+    setText(this.#hint, "No cards yet.\nTap + and give an algorithm some money.");
+    if (!this.#hint.isConnected) this.#strip.append(this.#hint);
   }
 }

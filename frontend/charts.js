@@ -10,6 +10,8 @@ const LONG = "#82b1ff";
 const SOLD = "#4dd0e1";
 const DASHED = 2;
 const SESSION_MINUTES = 390;
+// More arrows than these with their shares would only hide the candles.
+const MOST_LABELS = 12;
 
 const newYork = new Intl.DateTimeFormat("en-US", {
   timeZone: "America/New_York", hourCycle: "h23",
@@ -144,12 +146,12 @@ export class CandleChart extends Chart {
 
 /** Arrows at the bars in whose minute something was bought or sold, oldest first. */
 export function markers(session, transactions) {
-  return transactions
-    .flatMap(({ type, shares, timestamp }) => {
-      const bar = session.findLast((each) => each.timestamp <= timestamp);
-      return bar ? [{ ...arrow(type), time: easternSeconds(bar.timestamp), text: String(shares) }] : [];
-    })
-    .reverse();
+  const found = transactions.flatMap(({ type, shares, timestamp }) => {
+    const bar = session.findLast((each) => each.timestamp <= timestamp);
+    return bar ? [{ ...arrow(type), time: easternSeconds(bar.timestamp), text: String(shares) }] : [];
+  });
+  if (found.length > MOST_LABELS) found.forEach((mark) => delete mark.text);
+  return found.reverse();
 }
 
 function arrow(type) {

@@ -33,6 +33,7 @@ export class Dialogs {
     const { AddDialog } = await import("./add.js");
     const dialog = new AddDialog({
       send: (card) => session.run(`Add ${card.ticker}`, (token) => api.addCard(card, token)),
+      suggest: api.assets,
       close: async (id) => {
         layers.close(dialog);
         if (id === null) return;

@@ -69,11 +69,11 @@ export class Drawer {
     this.error = el("p", { class: "warning", "data-message": "", role: "alert" });
     const close = button({ class: "close", "data-action": "cancel", "aria-label": "Close" }, "×", () => this.cancel());
     const head = el("header", {}, el("div", {}, this.title, this.subtitle), this.pnl, close);
-    this.exact = el("div", { class: "exact", tabindex: 0 }, this.#trouble(), this.facts, this.decision);
+    this.exact = el("div", { class: "exact", "data-scrolls": "", tabindex: 0 }, this.#trouble(), this.facts, this.decision);
     this.history = el("div", { class: "panes" }, "…");
-    const columns = el("div", { class: "columns" }, this.exact, this.history);
+    const columns = el("div", { class: "columns" }, this.exact, this.history, this.error);
     const label = { class: "layer drawer", "data-drawer": "", role: "dialog", "aria-label": "Card", tabindex: -1 };
-    this.node = el("section", label, head, columns, this.error, this.#feet());
+    this.node = el("section", label, head, columns, this.#feet());
   }
 
   /** Why the card does not trade, and what the owner can do about it. */
@@ -117,7 +117,7 @@ export class Drawer {
     setText(this.title, card.ticker);
     setText(this.subtitle, [card.algorithm_type, stateText(card).toLowerCase()].filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
-    setText(this.decision, decisionText(card.last_decision));
+    setText(this.decision, decisionText(card, open));
     setText(this.reason, card.state_reason ?? "");
     setAttribute(this.resume, "hidden", stateOf(card) === "paused" ? null : "");
     setAttribute(this.accept, "hidden", stateOf(card) === "frozen" ? null : "");

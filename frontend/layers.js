@@ -6,6 +6,7 @@ export class Layers extends EventTarget {
   #stack = [];
   #timer = null;
   #focusBefore = null;
+  #panned = false;
 
   /** `host` takes the dialog in front; `page` is inert while there is one. */
   constructor(host, page) {
@@ -22,6 +23,7 @@ export class Layers extends EventTarget {
 
   /** A layer has `node`, `idleMs`, `cancel()` and, for a keyboard, `key(name)` that returns true if used. */
   open(layer) {
+    this.#panLists();
     if (this.isEmpty) this.#focusBefore = document.activeElement;
     this.#stack.push(layer);
     this.#show();
@@ -35,6 +37,18 @@ export class Layers extends EventTarget {
     if (this.isEmpty) {
       this.#focusBefore?.focus({ preventScroll: true });
       this.dispatchEvent(new Event("empty"));
+    }
+  }
+
+  /** From the first dialog on; without the server lists are scrolled by finger, wheel and key all the same. */
+  async #panLists() {
+    if (this.#panned) return;
+    this.#panned = true;
+    try {
+      const { panByMouse } = await import("./pan.js");
+      panByMouse(this.#host, "[data-scrolls]");
+    } catch {
+      this.#panned = false;
     }
   }
 

@@ -57,7 +57,7 @@ export class PagedList {
     this.rows = el("ol", { class: `history ${kind}`, "aria-label": label });
     this.said = el("p", { class: "said", role: "status" }, "…");
     this.more = button({ "data-action": "more", hidden: "" }, "More", () => this.#older());
-    this.node = el("div", { class: "list", tabindex: 0 }, this.rows, this.said, this.more);
+    this.node = el("div", { class: "list", "data-scrolls": "", tabindex: 0 }, this.rows, this.said, this.more);
   }
 
   /** Fetch the newest page and put what is new on top; what was paged to stays. */

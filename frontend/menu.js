@@ -34,7 +34,7 @@ export class Menu {
   /** `actions` has stopAll(), changePin(), about(); `close()` ends the menu. */
   constructor(store, { actions, close }) {
     this.cancel = close;
-    this.problems = el("ul", { class: "problems", "aria-label": "Problems" });
+    this.problems = el("ul", { class: "problems", "data-scrolls": "", "aria-label": "Problems", tabindex: 0 });
     const choices = el("div", { class: "choices" },
       choice("stop-all", "Stop all cards", "Keep their shares, or sell everything.", actions.stopAll),
       choice("pin", "Change the PIN", "Whoever was let in by the old one is let out.", actions.changePin),
@@ -63,7 +63,7 @@ export class About {
       ["Version", [health.version ?? "unknown", build && `page ${build}`, market.mode].filter(Boolean).join(" · ")],
       ...NOTICES,
     ];
-    const list = el("dl", { class: "notices", tabindex: 0 });
+    const list = el("dl", { class: "notices", "data-scrolls": "", tabindex: 0 });
     for (const [name, text] of lines) list.append(el("div", {}, el("dt", {}, name), el("dd", {}, text)));
     this.node = sheet("data-about", "About", close, list);
   }

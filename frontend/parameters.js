@@ -7,33 +7,39 @@ const KEYS = [...DIGITS, "."];
 const LONGEST = 12;
 
 export class Parameters {
-  #activate;
   #changed;
   #fields = [];
   #active = null;
 
-  /** `activate()` is told when one of the fields is chosen, so that the keys can be shown; `changed()` of each key. */
-  constructor(activate, changed) {
-    this.#activate = activate;
+  /** `changed()` is told of each new value. */
+  constructor(changed) {
     this.#changed = changed;
-    this.node = el("div", { class: "parameters" });
+    this.list = el("div", { class: "parameters", "data-scrolls": "" });
     const minus = button({ class: "key", "data-key": "-", "aria-label": "Minus" }, "−", () => this.#type("-"));
     const usual = button({ class: "key", "data-usual": "", "aria-label": "Back to the usual value" }, "usual", () => this.#usual());
     const keys = keypad(KEYS, (key) => this.#type(key));
-    this.pad = el("div", { class: "money" }, keys, el("div", { class: "steps" }, minus, usual));
+    this.node = el("div", { class: "tuning" }, this.list, el("div", { class: "money" }, keys, el("div", { class: "steps" }, minus, usual)));
   }
 
-  /** Show the parameters of the algorithm that was picked: {name: {default, min, max, title}}. */
+  /** Take the parameters of the algorithm that was picked: {name: {default, min, max, title}}. */
   show(declared) {
     this.#fields = Object.entries(declared ?? {}).map(([name, spec]) => this.#field(name, spec));
-    this.#active = null;
-    this.node.replaceChildren(...this.#fields.map((field) => field.node));
+    this.list.replaceChildren(...this.#fields.map((field) => field.node));
+    this.#choose(this.#fields[0] ?? null);
+  }
+
+  get isEmpty() {
+    return this.#fields.length === 0;
   }
 
   /** {name: number}; null where there is nothing to choose. */
   get chosen() {
-    if (this.#fields.length === 0) return null;
-    return Object.fromEntries(this.#fields.map(({ name, text }) => [name, Number(text)]));
+    return this.isEmpty ? null : Object.fromEntries(this.#fields.map(({ name, text }) => [name, Number(text)]));
+  }
+
+  /** All of them in a line: "short 20 · long 50". */
+  get summary() {
+    return this.#fields.map(({ name, text }) => `${name} ${text || "?"}`).join(" · ");
   }
 
   /** What is out of its bounds, as a sentence; empty when all is well. */
@@ -49,21 +55,13 @@ export class Parameters {
     return Boolean(key);
   }
 
-  /** Another field of the dialog has the keys now. */
-  leave() {
-    this.#mark(null);
-  }
-
   #field(name, spec) {
     const value = el("output");
     const title = String(spec.title ?? name);
-    const label = el("label", {}, title, " ", el("small", {}, bounds(spec)));
-    const node = el("div", { class: "field", "data-parameter": name, tabindex: 0, role: "button" }, label, value);
+    const label = { class: "field", "data-parameter": name, tabindex: 0, role: "button" };
+    const node = el("div", label, el("label", {}, title), value, el("small", {}, bounds(spec)));
     const field = { name, spec, title, value, node, fresh: true, text: "" };
-    node.addEventListener("click", (event) => {
-      event.stopPropagation();
-      this.#choose(field);
-    });
+    node.addEventListener("click", () => this.#choose(field));
     node.addEventListener("focus", () => this.#choose(field));
     write(field, String(spec.default));
     return field;
@@ -71,15 +69,11 @@ export class Parameters {
 
   #choose(field) {
     if (this.#active === field) return;
-    this.#activate();
-    this.#mark(field);
-    field.fresh = true;
-    field.node.scrollIntoView({ block: "nearest" });
-  }
-
-  #mark(field) {
     this.#active = field;
     for (const each of this.#fields) setAttribute(each.node, "data-active", each === field ? "" : null);
+    if (!field) return;
+    field.fresh = true;
+    field.node.scrollIntoView({ block: "nearest" });
   }
 
   /** The first key replaces what was there. */

@@ -27,7 +27,9 @@ guard(session);
 const bar = new Bar(find(".bar"));
 const banner = new Banner(find("[data-banner-slot]"));
 const cards = new Cards(stripNode);
-const strip = new Strip(stripNode, { prev: find("[data-action=prev]"), next: find("[data-action=next]") });
+const strip = new Strip(stripNode, {
+  prev: find("[data-action=prev]"), next: find("[data-action=next]"), position: find("[data-position]"),
+});
 const dialogs = new Dialogs({ store, poller, layers, session, pinPad, strip });
 const night = new Night(find("[data-page]"), store);
 
@@ -38,7 +40,7 @@ function render() {
   bar.update(store);
   banner.update(store);
   cards.dim(store.offline);
-  if (store.answer) cards.update(store.cards);
+  if (store.answer) cards.update(store.cards, store.answer.market_open);
   strip.refresh();
   dialogs.update();
   reloadWhenDue();

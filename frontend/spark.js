@@ -3,8 +3,9 @@
 const SVG = "http://www.w3.org/2000/svg";
 const TOP = 4;
 const BOTTOM = 96;
-const FLOOR = 100;
 const TICK = 14;
+// Between the line and its ticks
+const CLEAR = 5;
 // A line has a point every five minutes: a trade just before its first or after its last belongs to it.
 const STEP_MS = 300_000;
 
@@ -33,51 +34,50 @@ export class Spark {
   }
 
   /**
-   * Draw `[[minute, value], …]` with a dashed line where the card would break even, and `[[minute,
-   * "buy" or "sell"], …]` as ticks: buys stand on the floor, sells hang from the top.
+   * Draw `[[minute, value], …]` with a dotted line where the card would break even, and `[[minute, "buy" or
+   * "sell"], …]` as ticks: a buy stands under the line, a sell over it.
    */
   update(items, breakEven, marks) {
-    const drawing = draw(items ?? [], breakEven);
-    setPath(this.buys, ticks(items ?? [], marks ?? [], "buy"));
-    setPath(this.sells, ticks(items ?? [], marks ?? [], "sell"));
-    setPath(this.area, drawing.area);
-    setPath(this.base, drawing.base);
-    setPath(this.line, drawing.line);
-    setPath(this.last, drawing.last);
+    const drawing = draw(items ?? [], breakEven, marks ?? []);
+    for (const [name, path] of Object.entries(drawing)) setPath(this[name], path);
   }
 }
 
-/** A path of one tick for each mark of a kind that lies within the line. */
-export function ticks(items, marks, kind) {
-  if (items.length < 2) return "";
-  const times = items.map(([minute]) => Date.parse(minute));
-  const x = across(times.map((at) => [at]));
-  const y = kind === "buy" ? `${FLOOR}v-${TICK}` : `0v${TICK}`;
-  return marks
-    .map(([minute, type]) => [Date.parse(minute), type])
-    .filter(([at, type]) => type === kind && at >= times[0] - STEP_MS && at <= times.at(-1) + STEP_MS)
-    .map(([at]) => `M${round(Math.min(Math.max(x(at), 0), 100))} ${y}`)
-    .join("");
-}
-
-/** The four paths in a box of 100 by 100. Empty with fewer than two usable points. */
-export function draw(items, breakEven) {
+/** The paths in a box of 100 by 100. With fewer than two usable points there is only where it breaks even. */
+export function draw(items, breakEven, marks) {
   const points = items
     .map(([minute, value]) => [Date.parse(minute), value])
     .filter(([at, value]) => Number.isFinite(at) && Number.isFinite(value));
-  if (points.length < 2) return { area: "", base: "", line: "", last: "" };
+  if (points.length < 2) return { area: "", base: "M0 50H100", line: "", last: "", buys: "", sells: "" };
 
   const x = across(points);
   const [y, baseline] = upright(points.map(([, value]) => value), breakEven);
   const path = points.map(([at, value]) => `${round(x(at))} ${round(y(value))}`);
   const floor = baseline ?? BOTTOM + TOP;
   const end = path.at(-1);
+  const within = marks
+    .map(([minute, type]) => [Date.parse(minute), type])
+    .filter(([at]) => at >= points[0][0] - STEP_MS && at <= points.at(-1)[0] + STEP_MS)
+    .map(([at, type]) => [type, Math.min(Math.max(x(at), 0), 100), y(valueAt(points, at))]);
   return {
     line: `M${path.join("L")}`,
     area: `M${round(x(points[0][0]))} ${floor}L${path.join("L")}L${end.split(" ")[0]} ${floor}Z`,
     base: baseline === null ? "" : `M0 ${baseline}H100`,
     last: `M${end}h.01`,
+    buys: ticks(within, "buy", (height) => `${round(Math.min(height + CLEAR, 100 - TICK))}v${TICK}`),
+    sells: ticks(within, "sell", (height) => `${round(Math.max(height - CLEAR, TICK))}v-${TICK}`),
   };
+}
+
+const ticks = (marks, kind, from) =>
+  marks.map(([type, x, y]) => (type === kind ? `M${round(x)} ${from(y)}` : "")).join("");
+
+/** The line's value at a time, straight between its points. */
+function valueAt(points, at) {
+  const next = points.findIndex(([time]) => time >= at);
+  if (next <= 0) return points.at(next)[1];
+  const [[before, low], [after, high]] = [points[next - 1], points[next]];
+  return low + ((high - low) * (at - before)) / (after - before);
 }
 
 function across(points) {

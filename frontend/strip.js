@@ -10,9 +10,10 @@ export class Strip {
   #node;
   #drag = null;
 
-  constructor(node, { prev, next }) {
+  constructor(node, { prev, next, position }) {
     this.#node = node;
     this.buttons = { prev, next };
+    this.position = position;
     prev.addEventListener("click", () => this.page(-1));
     next.addEventListener("click", () => this.page(1));
     // A tapped card has the focus too, but nothing may move under the finger.
@@ -30,6 +31,17 @@ export class Strip {
     setAttribute(this.buttons.next, "hidden", room <= 1 ? "" : null);
     setAttribute(this.buttons.prev, "disabled", scrollLeft <= 1 ? "" : null);
     setAttribute(this.buttons.next, "disabled", scrollLeft >= room - 1 ? "" : null);
+    this.#showPosition(room > 1, scrollLeft / scrollWidth, clientWidth / scrollWidth);
+  }
+
+  /** A line under the cards: which part of the strip is in view. */
+  #showPosition(needed, from, part) {
+    setAttribute(this.position, "hidden", needed ? null : "");
+    const inset = `0 ${(100 * (1 - from - part)).toFixed(2)}% 0 ${(100 * from).toFixed(2)}%`;
+    if (needed && this.position.dataset.at !== inset) {
+      this.position.dataset.at = inset;
+      this.position.firstChild.style.inset = inset;
+    }
   }
 
   /** Move by as many cards as fit. */

@@ -57,7 +57,8 @@ class Wall:
     def add_card(self, algorithm: str, ticker: str, capital: str) -> None:
         self.tap("[data-action=add]")
         self.enter_pin("2020")
-        self.tap(f"[data-add] [data-field=algorithm] [data-option={algorithm}]")
+        self.tap("[data-add] [data-field=algorithm]")
+        self.tap(f"[data-add] [data-option={algorithm}]")
         self.tap("[data-add] [data-field=ticker]")
         self.type("data-add", ticker)
         self.tap("[data-add] [data-field=capital]")

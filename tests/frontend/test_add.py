@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.frontend.conftest import OpenWall, Wall
 from tests.frontend.wire import CASH, Answer, FakeApi, error
@@ -70,7 +71,7 @@ def test_a_refusal_says_why_and_keeps_what_was_typed(wall: Wall, refusal: Answer
     wall.find(f"text={refusal.body['error']}").wait_for()
     assert field(wall, "ticker") == "BRK.B"
     assert field(wall, "capital") == "$2,500"
-    assert wall.find("[data-option=sma_crossover]").get_attribute("aria-checked") == "true"
+    assert field(wall, "algorithm") == "sma_crossover"
     del wall.api.replies["POST algorithms"]
     wall.find("[data-key=back]").click()
     wall.act("submit")
@@ -97,10 +98,11 @@ def test_what_is_missing_is_said_before_anything_is_sent(open_wall: OpenWall) ->
     wall = open_wall(api)
     open_dialog(wall)
     for expected, step in (
-        ("Type a ticker", "[data-key=F]"),
         ("Pick an algorithm", "[data-option=momentum]"),
+        ("Type a ticker", "[data-key=F]"),
         ("Give it some capital", None),
     ):
+        expect(wall.find("[data-add] .guide")).to_have_text(expected)
         wall.act("submit")
         assert complaint(wall) == expected
         if step:
@@ -113,7 +115,7 @@ def test_algorithms_that_do_not_load_are_shown_and_cannot_be_picked(open_wall: O
     api.replies["GET available-algorithms"] = Answer(TWO_ALGORITHMS)
     wall = open_wall(api)
     open_dialog(wall)
-    broken = wall.find("[data-field=algorithm] [data-option=broken]")
+    broken = wall.find("[data-option=broken]")
     assert broken.is_disabled()
     assert "line 3: bad" in broken.inner_text()
     assert "<i>Runs</i>" in wall.find("[data-option=momentum]").inner_text()
@@ -121,6 +123,8 @@ def test_algorithms_that_do_not_load_are_shown_and_cannot_be_picked(open_wall: O
         wall.find("[aria-checked=true]").count() == 0
     )  # two to choose from: none is chosen for you
     wall.find("[data-option=momentum]").click()
+    assert field(wall, "algorithm") == "momentum"
+    wall.find("[data-field=algorithm]").click()
     assert wall.find("[aria-checked=true]").get_attribute("data-option") == "momentum"
 
 
@@ -170,9 +174,8 @@ def test_by_keyboard_alone(wall: Wall) -> None:
     wall.page.keyboard.press("Enter")
     for key in ("2", "0", "2", "0", "Enter"):
         wall.page.keyboard.press(key)
-    wall.find("[data-option]").wait_for()
+    expect(wall.find("[data-field=algorithm] output")).to_have_text("sma_crossover")
     wall.page.keyboard.type("ko")
-    wall.page.keyboard.press("Tab")
     wall.page.keyboard.press("Tab")
     wall.page.keyboard.type("900")
     wall.page.keyboard.press("Enter")
@@ -222,6 +225,7 @@ def test_parameters_begin_with_their_defaults_and_are_sent(open_wall: OpenWall) 
     wall = open_wall(tunable())
     open_dialog(wall)
     fill_in(wall)
+    wall.find("[data-field=parameters]").click()
     assert (parameter(wall, "short"), parameter(wall, "factor")) == ("20", "1.5")
     assert "2 to 200" in wall.find("[data-parameter=short]").inner_text()
     assert "<b>Factor" in wall.find("[data-parameter=factor]").inner_text()
@@ -240,7 +244,7 @@ def test_a_parameter_out_of_its_bounds_is_not_sent(open_wall: OpenWall) -> None:
     wall = open_wall(tunable())
     open_dialog(wall)
     fill_in(wall)
-    wall.find("[data-parameter=short]").click()
+    wall.find("[data-field=parameters]").click()
     wall.press("201")
     wall.act("submit")
     assert complaint(wall) == "Short average, minutes: 2 to 200"
@@ -260,16 +264,17 @@ def test_another_algorithm_has_its_own_parameters(open_wall: OpenWall) -> None:
     wall.api.replies["GET available-algorithms"] = Answer({"algorithms": listed})
     open_dialog(wall)
     wall.find("[data-option=sma_crossover]").click()
-    assert wall.find("[data-parameter]").count() == 2
+    assert field(wall, "parameters") == "short 20 · factor 1.5"
+    wall.find("[data-field=algorithm]").click()
     wall.find("[data-option=momentum]").click()
-    assert wall.find("[data-parameter]").count() == 0
+    assert not wall.find("[data-field=parameters]").is_visible()
 
 
 def test_both_rules_of_the_cash_are_shown(wall: Wall) -> None:
     wall.api.replies["GET account/cash"] = Answer({**CASH, "rule": "strict"})
     open_dialog(wall)
     said = wall.find("[data-cash]").text_content()
-    assert said == "$25,000.50 available by rule strict (net: $30,000.00)"
+    assert said == "$25,000.50 available (strict rule)$30,000.00 by the net rule"
 
 
 def test_the_preview_hears_of_every_whole_draft(open_wall: OpenWall) -> None:
@@ -280,7 +285,7 @@ def test_the_preview_hears_of_every_whole_draft(open_wall: OpenWall) -> None:
         " node.addEventListener('draft', ({ detail }) => window.drafts.push(detail)); }"
     )
     fill_in(wall, "KO", "50")
-    wall.find("[data-parameter=short]").click()
+    wall.find("[data-field=parameters]").click()
     wall.press("19")
     wall.find("[data-usual]").click()
     card = {"ticker": "KO", "algorithm_type": "sma_crossover"}
@@ -293,3 +298,44 @@ def test_the_preview_hears_of_every_whole_draft(open_wall: OpenWall) -> None:
         {**card, "initial_capital": 50, "parameters": {"short": 19, "factor": 1.5}},
         {**card, "initial_capital": 50, "parameters": {"short": 20, "factor": 1.5}},
     ]
+
+
+def test_a_suggestion_is_taken_with_one_tap(wall: Wall) -> None:
+    open_dialog(wall)
+    wall.press("NV")
+    assert [call.path for call in wall.api.asked_about("assets")] == ["q=", "q=N", "q=NV"]
+    wall.find("[data-suggestion=NVDA]").click()
+    assert field(wall, "ticker") == "NVDA"
+    expect(wall.find("[data-field=ticker]")).to_contain_text("NVIDIA Corporation")
+    assert wall.find("[data-key='5']").is_visible()  # on to the capital
+    wall.press("500")
+    expect(wall.find("[data-add] .guide")).to_have_text("sma_crossover will trade NVDA with $500")
+    wall.act("submit")
+    wall.card(99).wait_for()
+    assert wall.api.asked("POST", "algorithms")[0].body == {
+        "ticker": "NVDA",
+        "algorithm_type": "sma_crossover",
+        "initial_capital": 500,
+    }
+
+
+@pytest.mark.parametrize(("complete", "says"), [(True, "nothing like QQ"), (False, "")])
+def test_a_ticker_that_nobody_knows(wall: Wall, complete: bool, says: str) -> None:
+    wall.api.replies["GET assets"] = Answer({"items": [], "complete": complete})
+    open_dialog(wall)
+    wall.press("QQ")
+    wall.settle()
+    assert (wall.find(".suggested").text_content() or "").endswith(says)
+    assert wall.find("[data-suggestion]").count() == 0
+
+
+def test_suggestions_are_text_and_missing_ones_hold_nothing_up(wall: Wall) -> None:
+    evil = {"symbol": "NV", "name": "<img src=x onerror=alert(1)>"}
+    wall.api.replies["GET assets"] = Answer({"items": [evil], "complete": True})
+    open_dialog(wall)
+    expect(wall.find("[data-suggestion]")).to_contain_text("<img src=x")
+    wall.api.replies["GET assets"] = error(500, "internal_error", "Oh dear")
+    fill_in(wall, "NV", "50")
+    assert wall.find("[data-add] img").count() == 0
+    wall.act("submit")
+    wall.card(99).wait_for()

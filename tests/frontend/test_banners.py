@@ -1,5 +1,7 @@
 """The worst problem is in the banner while it lasts, and only then."""
 
+from playwright.sync_api import expect
+
 from tests.frontend.conftest import OpenWall, Wall
 from tests.frontend.wire import CLOSED_MARKET, FakeApi, card, error
 
@@ -29,12 +31,13 @@ def test_offline_says_since_when_and_dims_what_it_keeps(open_wall: OpenWall) -> 
     assert banner(wall) == ("offline", "⚠ OFFLINE last data 08:42:05, under a minute ago")
     wall.pass_seconds(515)
     assert banner(wall) == ("offline", "⚠ OFFLINE last data 08:42:05, 9 min ago")
-    opacity = "(node) => Number(getComputedStyle(node).opacity)"
-    assert wall.card(1).locator(".pnl").evaluate(opacity) < 0.6
+    expect(wall.card(1).locator(".pnl")).to_have_css("color", "rgb(0, 149, 77)")
+    expect(wall.card(1).locator(".value")).to_have_css("color", "rgb(153, 153, 153)")
     wall.api.offline = False
     wall.poll()
     assert banner(wall) is None
-    assert wall.card(1).locator(".pnl").evaluate(opacity) == 1
+    expect(wall.card(1).locator(".pnl")).to_have_css("color", "rgb(0, 230, 118)")
+    expect(wall.card(1).locator(".value")).to_have_css("color", "rgb(255, 255, 255)")
 
 
 def test_a_ledger_that_is_gone_is_said_in_the_servers_words(open_wall: OpenWall) -> None:

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.frontend.conftest import Call, OpenWall, Wall
-from tests.frontend.wire import FakeApi, card
+from tests.frontend.wire import CLOSED_MARKET, FakeApi, card
 
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
 
@@ -108,8 +109,10 @@ def test_state_and_old_prices_show_on_the_card(open_wall: OpenWall) -> None:
     for number, (changes, chip) in enumerate(cases):
         shown = wall.card(number)
         assert shown.locator(".chip").text_content() == chip
-        dim = float(shown.locator(".pnl").evaluate("(node) => getComputedStyle(node).opacity"))
-        assert (dim < 1) == ("price_stale" in changes)
+        old = "price_stale" in changes
+        expect(shown.locator(".pnl")).to_have_css(
+            "color", "rgb(153, 153, 153)" if old else "rgb(255, 255, 255)"
+        )
 
 
 def test_a_card_that_is_held_says_why(open_wall: OpenWall) -> None:
@@ -195,13 +198,23 @@ def test_markup_from_the_server_shows_as_text(open_wall: OpenWall) -> None:
 
 
 def test_status_bar_sums_up(open_wall: OpenWall) -> None:
-    wall = showing(open_wall, card(1, 1581.25), card(2, -200.5))
-    assert wall.find("[data-total]").inner_text() == "+1,380.75"
-    assert wall.find("[data-today]").inner_text() == "today +24.80"
+    wall = showing(open_wall, card(1, 581.25), card(2, -200.5))
+    assert wall.find("[data-total]").inner_text() == "+380.75"
+    assert wall.find("[data-today]").inner_text() == "+24.80"
     wall.api.cards = [card(1, 15810.25)]
     wall.poll()
     assert wall.find("[data-total]").inner_text() == "+15,810"
     assert wall.find("[data-total]").get_attribute("data-total") == "15810.25"
+
+
+def test_the_total_is_the_servers_so_that_closed_cards_count(open_wall: OpenWall) -> None:
+    wall = showing(open_wall, card(1, 50.0))
+    wall.api.totals = {"pnl": -120.5, "today_pnl": -3.0, "closed": 2}
+    wall.poll()
+    said = " ".join(wall.find(".total").inner_text().split())
+    assert said == "▼−120.50 total −3.00 today"
+    assert wall.find(".total").get_attribute("data-total-outcome") == "loss"
+    assert wall.card(1).get_attribute("data-outcome") == "profit"
 
 
 def test_mode_is_unmistakable(wall: Wall) -> None:
@@ -223,15 +236,35 @@ FRIDAY_NIGHT = "2024-01-05T21:30:00Z"
 
 
 @pytest.mark.parametrize(
-    ("market_open", "now", "turn", "text"),
+    ("market_open", "turn", "text", "opens"),
     [
-        (True, FRIDAY_NIGHT, "2024-07-03T17:00:00Z", "OPEN to 13:00 ET"),
-        (True, FRIDAY_NIGHT, None, "OPEN"),
-        (False, FRIDAY_NIGHT, "2024-01-08T14:30:00Z", "CLOSED · opens Mon 09:30 ET"),
-        (False, FRIDAY_NIGHT, "2024-07-01T13:30:00Z", "CLOSED · opens Mon 1 Jul 09:30 ET"),
-        (False, FRIDAY_NIGHT, None, "CLOSED for good"),
+        (True, "2024-07-03T17:00:00Z", "OPEN to 13:00 ET", ""),
+        (True, None, "OPEN", ""),
+        (False, "2024-01-08T14:30:00Z", "CLOSED · opens in 2 days", "Mon 09:30 ET"),
+        (False, "2024-01-06T14:30:00Z", "CLOSED · opens in 16 h 58", "Sat 09:30 ET"),
+        (False, "2024-07-01T13:30:00Z", "CLOSED · opens in 177 days", "Mon 1 Jul 09:30 ET"),
+        (False, None, "CLOSED for good", ""),
     ],
 )
-def test_market_state(call: Call, market_open: bool, now: str, turn: str | None, text: str) -> None:
-    market = {"now": now, "next_open": turn, "next_close": turn}
-    assert call("bar", "marketText", {"market_open": market_open, "market": market}) == text
+def test_market_state(
+    call: Call, market_open: bool, turn: str | None, text: str, opens: str
+) -> None:
+    market = {"now": FRIDAY_NIGHT, "next_open": turn, "next_close": turn}
+    answer = {"market_open": market_open, "market": market}
+    assert call("bar", "marketText", answer, 70) == text  # 70 s after the answer
+    assert call("bar", "opensText", answer) == opens
+
+
+def test_the_open_comes_nearer_without_an_answer(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.cards, api.market_open = [], False
+    api.market = {**CLOSED_MARKET, "now": "2024-01-08T14:15:00Z"}
+    wall = open_wall(api, frozen_at="2024-01-08T14:15:00Z")
+    market = wall.find("[data-market]")
+    assert market.inner_text() == "CLOSED · opens in 15 min"
+    wall.pass_seconds(181)
+    assert market.inner_text() == "CLOSED · opens in 11 min"
+    api.market |= {"mode": "simulated", "speed": 10, "now": "2024-01-08T14:18:00Z"}
+    wall.poll()
+    wall.pass_seconds(31)
+    assert market.inner_text() == "CLOSED · opens in 6 min"

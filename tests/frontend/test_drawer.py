@@ -249,8 +249,8 @@ def test_the_capital_is_changed(wall: Wall) -> None:
     wall.act("capital")
     dialog = wall.find("[data-capital]")
     dialog.wait_for()
-    expect(dialog).to_contain_text("at most $35,000")
-    expect(dialog).to_contain_text("at least $9,073")  # 10,000 less the free 927.50
+    expect(dialog).to_contain_text("up to $35,000")
+    expect(dialog).to_contain_text("down to $9,073")  # 10,000 less the free 927.50
     wall.find("[data-step=max]").click()
     expect(dialog.locator("output")).to_have_text("$35,000")
     wall.find("[data-clear]").click()

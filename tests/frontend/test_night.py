@@ -81,10 +81,15 @@ def test_a_finger_hides_the_arrow_and_a_mouse_brings_it_back(open_wall: OpenWall
 
 def test_the_days_trades_are_ticks_on_the_line(open_wall: OpenWall) -> None:
     api = FakeApi()
-    marks = [[minute(2), "buy"], [minute(1), "sell"], ["2023-12-29T15:00:00Z", "buy"]]
+    marks = [
+        [minute(2), "buy"],
+        [minute(1), "sell"],
+        [minute(3), "buy"],
+        ["2023-12-29T15:00:00Z", "buy"],
+    ]
     line = spark([10000, 10010, 9990, 10005, 10000])
     api.cards = [card(1, spark=line, marks=marks), card(2, spark=line)]
     wall = open_wall(api)
-    assert wall.card(1).locator(".spark-buys").get_attribute("d") == "M50 100v-14"
-    assert wall.card(1).locator(".spark-sells").get_attribute("d") == "M25 0v14"
+    assert wall.card(1).locator(".spark-buys").get_attribute("d") == "M50 86v14M75 32v14"
+    assert wall.card(1).locator(".spark-sells").get_attribute("d") == "M25 14v-14"
     assert wall.card(2).locator(".spark-buys").get_attribute("d") == ""

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from playwright.sync_api import Request, Route
@@ -132,6 +132,15 @@ LISTED: Json = {
         }
     ]
 }
+ASSETS: Json = {
+    "items": [
+        {"symbol": "NVDA", "name": "NVIDIA Corporation"},
+        {"symbol": "NVAX", "name": "Novavax, Inc."},
+        {"symbol": "NVO", "name": "Novo Nordisk A/S American Depositary Shares"},
+        {"symbol": "NVTS", "name": "Navitas Semiconductor Corporation"},
+    ],
+    "complete": True,
+}
 CASH = {"available": 25000.5, "cash": 45000.5, "allocated": 20000.0, "uncommitted": 30000.0}
 
 
@@ -144,6 +153,7 @@ class FakeApi:
         self.market: Json = dict(OPEN_MARKET)
         self.parts: Json = {"orchestrator": {"status": "ok", "message": "", "age": 1}}
         self.version = "1.0"
+        self.totals: Json | None = None
         self.offline = False
         self.silent = False
         self.pin = "2020"
@@ -174,6 +184,11 @@ class FakeApi:
     def asked(self, method: str, path: str) -> list[Call]:
         return [call for call in self.calls if (call.method, call.path) == (method, path)]
 
+    def asked_about(self, name: str) -> list[Call]:
+        """What was asked of an address, each with what stood after its "?" as the path."""
+        found = [call for call in self.calls if call.path.partition("?")[0] == name]
+        return [replace(call, path=call.path.partition("?")[2]) for call in found]
+
     @property
     def polls(self) -> int:
         return len(self.asked("GET", "algorithms"))
@@ -190,6 +205,7 @@ class FakeApi:
             "GET algorithms": lambda: Answer(self.overview()),
             "GET available-algorithms": lambda: Answer(LISTED),
             "GET account/cash": lambda: Answer(CASH),
+            "GET assets": lambda: Answer(ASSETS),
             "POST validate-pin": lambda: self._check_pin(call),
             "POST algorithms": lambda: self._add(call),
             "GET bars": lambda: Answer({"items": self.bars}),
@@ -211,11 +227,19 @@ class FakeApi:
             "market_open": self.market_open,
             "market": self.market,
             "health": {"status": "ok", "version": self.version, "parts": self.parts},
+            "totals": self.totals or self._sums(),
             "algorithms": self.cards,
         }
 
     def _has_token(self, call: Call) -> bool:
         return call.headers.get("authorization") == f"Bearer {self.token}"
+
+    def _sums(self) -> Json:
+        """The totals where no card has ever been closed."""
+        named = {
+            name: sum(card[name] for card in self.cards or []) for name in ("pnl", "today_pnl")
+        }
+        return {**named, "closed": 0}
 
     def _check_pin(self, call: Call) -> Answer:
         if call.body and call.body.get("pin") == self.pin:
