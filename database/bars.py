@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
-from operator import itemgetter, lt
+from operator import lt
 from typing import Any
 
 from database import checks, gaps
@@ -31,7 +31,6 @@ REPLACE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
              high = excluded.high, low = excluded.low, close = excluded.close,
              volume = excluded.volume"""
 _minute = (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "")
-_figures = itemgetter("open", "high", "low", "close", "volume")
 
 
 def newest_visible(before: object = None) -> datetime:
@@ -95,8 +94,8 @@ def _newest_stamp() -> str:
     return stamp
 
 
-def rows_of(ticker: str, given: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Turn bar dicts into rows to store; bars outside the regular session are left out.
+def rows_of(given: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Row]:
+    """Turn bars, as (ticker, dict), into rows to store; those outside a regular session are left out.
 
     Raises BadInput on a stamp that is no whole minute; figures are checked by ``store``.
     """
@@ -104,13 +103,14 @@ def rows_of(ticker: str, given: Iterable[Mapping[str, Any]]) -> list[Row]:
     day, times = "", frozenset[str]()
     bar: Any = None
     try:
-        for bar in given:
+        for ticker, bar in given:
             stamp = bar["timestamp"]
             if stamp[:10] != day:
                 day = stamp[:10]
                 times = _session_times(calendar(), day)
             if stamp[10:] in times:
-                rows.append((ticker, stamp, *_figures(bar)))
+                prices = bar["open"], bar["high"], bar["low"], bar["close"]
+                rows.append((ticker, stamp, *prices, bar["volume"]))
             else:
                 checks.minute(stamp)
     except (KeyError, TypeError):

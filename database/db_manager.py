@@ -7,6 +7,7 @@ bar that has not ended by the market clock. Wrong arguments raise BadInput and c
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from database import arrivals, bars, checks, gaps, schema
@@ -103,7 +104,7 @@ def insert_historical_data(ticker: str, bars_given: Iterable[Bar]) -> int:
 
     Their own minutes count as answered for; the minutes between them do not.
     """
-    rows = bars.rows_of(checks.ticker(ticker), bars_given)
+    rows = bars.rows_of(zip(repeat(checks.ticker(ticker)), bars_given))
     connection = schema.stocks()
     with sqlite.transaction(connection):
         schema.add_tickers(connection, [ticker])
@@ -120,19 +121,17 @@ def insert_minute_bars(
     ``streamed`` says when the stream brought them: by minute and ticker, milliseconds of market time
     after the minute's end.
     """
-    rows = [
-        row for ticker, bar in bars_by_ticker for row in bars.rows_of(checks.ticker(ticker), [bar])
-    ]
+    rows = bars.rows_of(bars_by_ticker)
     tickers_of: dict[str, list[str]] = {}
     for row in rows:
         tickers_of.setdefault(row[1], []).append(row[0])
     connection = schema.stocks()
-    new = {row[0] for row in rows if not schema.knows(connection, row[0])}
+    new = schema.unknown(connection, chain.from_iterable(tickers_of.values()))
     with sqlite.transaction(connection):
-        schema.add_tickers(connection, sorted(new))
+        schema.add_tickers(connection, new)
         stored = bars.store(connection, rows)
-        for minute, tickers in sorted(tickers_of.items()):
-            gaps.cover_minute(connection, tickers, minute)
+        for minute in sorted(tickers_of):
+            gaps.cover_minute(connection, tickers_of[minute], minute)
         if streamed:
             came = {minute: streamed[minute] for minute in tickers_of if minute in streamed}
             arrivals.note(connection, "streamed", came)

@@ -16,6 +16,9 @@ Range = tuple[int, int]  # minute numbers, both included
 Stamps = tuple[str, str]  # the same as stamps
 
 ANY_TICKER = "*"  # in ``asked``: nothing is answered, whatever is asked for
+EXTEND = """UPDATE coverage SET last = ?1 WHERE last = ?2 AND ticker IN ({}) AND NOT EXISTS
+            (SELECT 1 FROM coverage AS later WHERE later.ticker = coverage.ticker
+             AND later.first > ?2)"""
 SETTLING = timedelta(seconds=30)  # so long after its end a minute's bar may still be on its way
 
 
@@ -67,15 +70,12 @@ def cover(connection: sqlite3.Connection, ticker: str, found: Range) -> None:
 def cover_minute(connection: sqlite3.Connection, tickers: list[str], minute: str) -> None:
     """Enter one minute for several tickers, inside the caller's transaction.
 
-    A ticker whose last range ends one minute earlier, as in a running session, costs one statement.
+    For tickers whose last range ends one minute earlier, as in a running session, it is one statement.
     """
     number = number_of(minute)
     previous = stamp_of(max(number - 1, 0))
-    extended = connection.executemany(
-        """UPDATE coverage SET last = ?1 WHERE ticker = ?2 AND last = ?3 AND first =
-           (SELECT max(first) FROM coverage WHERE ticker = ?2)""",
-        [(minute, ticker, previous) for ticker in tickers],
-    ).rowcount
+    statement = EXTEND.format(", ".join("?" * len(tickers)))
+    extended = connection.execute(statement, (minute, previous, *tickers)).rowcount
     if extended < len(tickers):
         for ticker in tickers:
             cover(connection, ticker, (number, number))

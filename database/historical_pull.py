@@ -181,7 +181,7 @@ def _rows(ticker: str, answer: list[dict[str, Any]], wanted: gaps.Range) -> list
             log.warning("A bar of %s from the exchange is left out. %s %r", ticker, fault, raw)
         elif first <= bar["timestamp"] <= last:
             usable.append(bar)
-    return bars.rows_of(ticker, usable)
+    return bars.rows_of((ticker, bar) for bar in usable)
 
 
 def _stamp(text: str) -> str:

@@ -83,7 +83,7 @@ def _rows(ticker: str, session: Session, path: Path) -> Iterator[Row]:
             if tuple(reader.fieldnames or ()) != checks.FIELDS:
                 raise BadInput(f"Expected the columns {','.join(checks.FIELDS)}")
             for line in reader:
-                yield from bars.rows_of(ticker, [_bar(line, session)])
+                yield from bars.rows_of([(ticker, _bar(line, session))])
         except (ValueError, csv.Error) as error:
             raise BadInput(f"{path}, line {max(reader.line_num, 1)}: {error}") from None
 

@@ -4,8 +4,8 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
+from database import checks
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import ForeignContents
 from orchestra.base.market_calendar import GRID_MINUTES, MINUTE, nyse
@@ -79,7 +79,7 @@ class _Open(threading.local):
     """What this thread knows of the connection it last used."""
 
     settings: Settings | None = None
-    path = Path()
+    path = ""
     connection: sqlite3.Connection | None = None
     tickers: frozenset[str] = frozenset()
 
@@ -91,8 +91,9 @@ def stocks() -> sqlite3.Connection:
     """Return this thread's connection to stocks.db; the first use of a new file makes its tables."""
     chosen = settings.current()
     if chosen is not _open.settings:
-        _open.settings, _open.path = chosen, chosen.stocks_db_path
-        _open.path.parent.mkdir(parents=True, exist_ok=True)
+        chosen.stocks_db_path.parent.mkdir(parents=True, exist_ok=True)
+        # As a text, for this is asked before each read
+        _open.settings, _open.path = chosen, str(chosen.stocks_db_path)
     connection = sqlite.kept(_open.path, synchronous="NORMAL")
     if connection is not _open.connection:
         for number in range(_version(connection), len(MIGRATIONS)):
@@ -116,7 +117,7 @@ def initialize_database() -> None:
 
 def add_tickers(connection: sqlite3.Connection, tickers: Iterable[str]) -> None:
     """Make tickers known, with their columns in the view, inside the caller's transaction."""
-    new = [ticker for ticker in dict.fromkeys(tickers) if not knows(connection, ticker)]
+    new = unknown(connection, tickers)
     if not new:
         return
     before = connection.execute("SELECT count(*) FROM tickers").fetchone()[0]
@@ -132,6 +133,14 @@ def add_tickers(connection: sqlite3.Connection, tickers: Iterable[str]) -> None:
             " Bars of further tickers are stored and read as ever.",
             VIEW_TICKERS,
         )
+
+
+def unknown(connection: sqlite3.Connection, tickers: Iterable[str]) -> list[str]:
+    """Those of the tickers that were not added before, in their order. Raises BadInput on other words."""
+    wanted = dict.fromkeys(tickers)
+    if connection is _open.connection and wanted.keys() <= _open.tickers:
+        return []
+    return [ticker for ticker in wanted if not knows(connection, checks.ticker(ticker))]
 
 
 def knows(connection: sqlite3.Connection, ticker: str) -> bool:

@@ -7,14 +7,39 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra.base import clock
 from orchestra.base.errors import StorageFull
 
 BUSY_TIMEOUT_SECONDS = 10.0
+LOOKED_AGAIN_SECONDS = 0.0001  # a burst of reads looks but once whether the file was replaced
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-_local = threading.local()
+
+@dataclass(slots=True)
+class _Kept:
+    """A connection, with the process that opened it, the file, and when the file was last looked at."""
+
+    connection: sqlite3.Connection
+    process: int
+    inode: int
+    looked_at: float
+
+    def is_in_place(self, path: Path | str) -> bool:
+        self.looked_at = clock.elapsed()
+        return _inode(path) == self.inode
+
+
+class _Local(threading.local):
+    """One thread's connections, by path, synchronous and read_only."""
+
+    def __init__(self) -> None:
+        self.connections: dict[tuple[str, str, bool], _Kept] = {}
+
+
+_local = _Local()
 
 
 def connect(
@@ -52,29 +77,31 @@ def kept(
     A file that was replaced, or a process that forked, gets a fresh connection. Without ``create`` a
     file that is not there raises FileNotFoundError.
     """
-    connections = getattr(_local, "connections", None)
-    if connections is None:
-        connections = _local.connections = {}
     key = (str(path), synchronous, read_only)
-    identity = (os.getpid(), _inode(path))
-    if not create and identity[1] == 0:
+    found = _local.connections.get(key)
+    if found is not None and found.process != os.getpid():
+        found = None  # it belongs to the process that forked this one
+    if found is not None:
+        # A ledger, which is never created here, is looked at each time
+        if create and clock.elapsed() - found.looked_at < LOOKED_AGAIN_SECONDS:
+            return found.connection
+        if found.is_in_place(path):
+            return found.connection
+    if not create and _inode(path) == 0:
         raise FileNotFoundError(path)
-    found = connections.get(key)
-    if found is not None and found[0] == identity:
-        return found[1]  # type: ignore[no-any-return]
-    if found is not None and found[0][0] == identity[0]:
-        found[1].close()
+    if found is not None:
+        found.connection.close()
     connection = connect(path, synchronous=synchronous, read_only=read_only)
-    connections[key] = ((os.getpid(), _inode(path)), connection)
+    _local.connections[key] = _Kept(connection, os.getpid(), _inode(path), clock.elapsed())
     return connection
 
 
 def close_kept() -> None:
     """Close this thread's kept connections."""
-    for identity, connection in getattr(_local, "connections", {}).values():
-        if identity[0] == os.getpid():
-            connection.close()
-    _local.connections = {}
+    for found in _local.connections.values():
+        if found.process == os.getpid():
+            found.connection.close()
+    _local.connections.clear()
 
 
 @contextmanager
@@ -185,6 +212,8 @@ def move_aside(path: Path, stamp: str, why: str = "corrupt") -> Path:
 
     Who has it open goes on with the old file until ``kept`` is asked again.
     """
+    for found in _local.connections.values():
+        found.looked_at = 0.0
     aside = path.with_name(f"{path.name}.{why}-{stamp}")
     for beside in ("-wal", "-shm", ""):  # the file itself last: until then it stays one database
         source = path.with_name(path.name + beside)
