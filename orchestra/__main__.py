@@ -5,9 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
+try:
+    import click
 
-from orchestra.base.errors import AutoTraderError
+    from orchestra.base.errors import AutoTraderError
+except (ImportError, SyntaxError):  # no packages, or a Python from before them
+    from orchestra import first_aid
+
+    sys.exit(first_aid.only_this(sys.argv[1:]))
 
 
 class _JsonObject(click.ParamType[dict[str, Any]]):
@@ -216,8 +221,26 @@ def backtest(**arguments: Any) -> None:
     sys.exit(0 if command.backtest(**arguments) else 1)
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def doctor(as_json: bool) -> None:
+    """Look machine and terminal over, and say what to do about what is not well.
+
+    Exit code 1 where something needs you.
+    """
+    from orchestra import doctor as command
+
+    sys.exit(0 if command.doctor(as_json) else 1)
+
+
 if __name__ == "__main__":
     try:
         main(prog_name="python -m orchestra")
     except AutoTraderError as error:
         sys.exit(str(error))
+    except ModuleNotFoundError:
+        from orchestra import first_aid
+
+        if not first_aid.missing_packages():
+            raise
+        sys.exit(first_aid.only_this(sys.argv[1:]))
