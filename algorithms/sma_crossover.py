@@ -1,6 +1,7 @@
 """Buys when a short moving average crosses above a long one, sells when it crosses below."""
 
 import sys
+from operator import itemgetter
 
 sys.path.append("..")  # the project's root, where an algorithm is run from its own folder
 
@@ -9,7 +10,7 @@ from database import db_manager
 
 
 def units(dollars):
-    """Dollars as whole millionths: averages of cents can tie exactly, and floats would miss that."""
+    """Dollars as whole millionths: sums of cents can tie exactly, and floats would miss that."""
     return round(dollars * 1_000_000)
 
 
@@ -36,18 +37,20 @@ class Algorithm:
         )
         if len(bars) < needed:
             return ("hold", 0, f"{len(bars)} of {needed} bars")
-        closes = [bar["close"] for bar in bars]
-        before, now = self.spread(closes[:-1]), self.spread(closes[1:])
+        closes = list(map(itemgetter("close"), bars))
+        newest = units(closes[-1])
+        short, long = units(sum(closes[-self.short :])), units(sum(closes[1:]))
+        now = self.long * short - self.short * long  # the averages' difference, exact
+        # A minute earlier each had one older price in the place of the newest
+        short += units(closes[-self.short - 1]) - newest
+        long += units(closes[0]) - newest
+        before = self.long * short - self.short * long
         if before <= 0 < now and not card_calculations.calculate_position(algo_id):
-            affordable = self.cash(algo_id) // units(closes[-1])
+            affordable = self.cash(algo_id) // newest
             return ("buy", affordable, "crossed above") if affordable else ("hold", 0, "no cash")
         if before >= 0 > now and (shares := card_calculations.calculate_position(algo_id)):
             return ("sell", shares, "crossed below")
         return ("hold", 0, "short above long" if now > 0 else "short below long")
-
-    def spread(self, closes):
-        """Short minus long average, times both lengths: whole numbers, exact."""
-        return self.long * units(sum(closes[-self.short :])) - self.short * units(sum(closes))
 
     def cash(self, algo_id):
         invested = card_calculations.calculate_invested_amount(algo_id)

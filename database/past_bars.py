@@ -9,9 +9,10 @@ import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from database import bars, gaps
+from database import bars, checks, gaps
 from database.bars import Bar, Row
 from orchestra.base import clock
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from database.arrays import BarArrays
 
 CLOSE = 4  # its place in a row
+FIGURES = itemgetter(*checks.FIELDS)
 Load = Callable[[str], list[Row]]
 
 
@@ -38,8 +40,13 @@ class _Series:
         self.bars = bars.dicts(rows)
 
     def unchanged(self, ended: int) -> bool:
-        """Whether the first ``ended`` dicts still say what the rows say."""
-        return list(map(tuple, map(dict.values, self.bars[:ended]))) == self.rows[:ended]
+        """Whether the first ``ended`` dicts still say what the rows say, and nothing more."""
+        handed = self.bars[:ended]
+        try:
+            same = list(map(FIGURES, handed)) == self.rows[:ended]
+        except KeyError:
+            return False
+        return same and sum(map(len, handed)) == len(checks.FIELDS) * ended
 
 
 class PastBars:

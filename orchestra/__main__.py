@@ -8,7 +8,8 @@ from typing import Any
 try:
     import click
 
-    from orchestra.base.errors import AutoTraderError
+    from orchestra.backtest import cli
+from orchestra.base.errors import AutoTraderError
 except (ImportError, SyntaxError):  # no packages, or a Python from before them
     from orchestra import first_aid
 
@@ -181,47 +182,6 @@ def restore(**arguments: Any) -> None:
 
 
 @main.command()
-@click.argument("algorithm")
-@click.argument("ticker")
-@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
-@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
-@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
-@click.option(
-    "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
-)
-@click.option(
-    "--fill",
-    type=click.Choice(["close", "open"]),
-    default="close",
-    show_default=True,
-    help="At the last close, as the simulated exchange does, or the next bar's open.",
-)
-@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
-@click.option(
-    "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
-)
-@click.option(
-    "--csv",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write trades.csv and equity.csv into this folder.",
-)
-@click.option(
-    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw equity and fall as PNG."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
-def backtest(**arguments: Any) -> None:
-    """Run ALGORITHM, a file or a name, over the past minutes of TICKER.
-
-    It is asked as on the wall and never sees past its minute. Missing history is fetched first; Ctrl-C
-    keeps what was done. Exit code 1 where it failed three times in a row.
-    """
-    from orchestra.backtest import command
-
-    sys.exit(0 if command.backtest(**arguments) else 1)
-
-
-@main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def doctor(as_json: bool) -> None:
     """Look machine and terminal over, and say what to do about what is not well.
@@ -231,6 +191,10 @@ def doctor(as_json: bool) -> None:
     from orchestra import doctor as command
 
     sys.exit(0 if command.doctor(as_json) else 1)
+
+
+for command in (cli.backtest, cli.replay):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

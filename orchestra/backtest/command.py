@@ -1,10 +1,7 @@
 """``python -m orchestra backtest``: what would this file have done?"""
 
-import contextlib
 import csv
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,9 +12,9 @@ import click
 
 from orchestra import catalog, parameters, subject
 from orchestra.backtest import history, research
-from orchestra.backtest.engine import Engine
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History, Progress
+from orchestra.backtest.output import interruptible, silence
 from orchestra.backtest.result import Result
 from orchestra.backtest.result import backtest as go
 from orchestra.backtest.table import lines
@@ -87,39 +84,10 @@ def _with_progress(chosen: Subject, found: History, fill: FillRule) -> Result:
     length = len(found.sessions)
     with (
         click.progressbar(length=length, label="Going through", file=sys.stderr) as bar,
-        _silence(),
-        _interruptible() as started,
+        silence(),
+        interruptible() as started,
     ):
         return go(chosen, found, fill, started, bar.update)
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[Engine], object]]:
-    engines: list[Engine] = []
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for engine in engines:
-            engine.interrupt()
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield engines.append
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what an algorithm prints off our output, also what it writes past Python's own streams."""
-    kept = os.dup(1)
-    try:
-        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-            os.dup2(nothing.fileno(), 1)
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def _write_csv(result: Result, folder: Path) -> None:

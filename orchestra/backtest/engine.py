@@ -38,13 +38,13 @@ class Trade:
 
 @dataclass(frozen=True)
 class Decided:
-    """What came of one asking: the answer, how many shares of it were filled, and the reason."""
+    """What came of one asking: the answer, how many shares of it may be sent, and the reason."""
 
     moment: str
     bar: str | None
     action: str
     shares: int
-    filled: int
+    sent: int
     reason: str
 
 
@@ -73,13 +73,15 @@ class Engine:
         rows: list[Row],
         past: PastBars,
         ledger: PastLedger,
-        fill: FillRule,
+        fill: FillRule | None,
         journal: list[Decided] | None = None,
         cushion_bps: float = 0.0,
+        strikes: int | None = STRIKES,
     ) -> None:
         self._subject, self._algorithm = subject, algorithm
         self._rows, self._past, self._ledger = rows, past, ledger
         self._fill, self._journal, self._cushion = fill, journal, cushion_bps
+        self._strikes = strikes
         self._interrupts: list[None] = []
         self._failures = 0  # in a row
         self._timed = 0
@@ -155,14 +157,14 @@ class Engine:
         cash = self._subject.capital - ledger.invested
         checked = check(decision, Means(cash, ledger.shares, price, self._cushion))
         bar = rows[ended - 1][0] if ended else None
-        if checked.shares and bar is not None:
+        if checked.shares and bar is not None and self._fill is not None:
             minute = f"{moment[:17]}00Z"
             filled = self._fill.price(decision.action, rows, ended, minute)
             ledger.add(decision.action, checked.shares, filled, moment)
             self.run.trades.append(
                 Trade(bar, moment, decision.action, checked.shares, filled, ended)
             )
-        elif decision.action != "hold":
+        elif decision.action != "hold" and checked.reason:
             self.run.refused[checked.reason] += 1
         if self._journal is not None:
             reason = "; ".join(part for part in (decision.reason, checked.reason) if part)
@@ -181,8 +183,8 @@ class Engine:
             self.run.traceback = self.run.traceback or "".join(traceback.format_exception(error))
         self.run.failed[summary] += 1
         self._failures += 1
-        if self._failures == STRIKES:
-            self.run.stopped = f"failed {STRIKES} times in a row: {summary}"
+        if self._failures == self._strikes:
+            self.run.stopped = f"failed {self._strikes} times in a row: {summary}"
         if self._journal is not None:
             ended = self._past.ended
             bar = self._rows[ended - 1][0] if ended else None

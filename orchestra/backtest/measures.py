@@ -6,6 +6,7 @@ Shares of one are fractions: 0.031 is 3.1 %. Money is dollars.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import truediv
 from typing import Any
 
 from database.bars import Row
@@ -81,7 +82,8 @@ def max_drawdown(values: list[float], capital: float) -> float:
     """The deepest fall below an earlier peak (the capital is the first), as a fraction below zero."""
     peaks = accumulate(values, max, initial=capital)
     next(peaks)
-    return min(0.0, min(value / peak for value, peak in zip(values, peaks, strict=True)) - 1)
+    lowest: float = min(map(truediv, values, peaks))
+    return min(1.0, lowest) - 1
 
 
 def win_rate(trades: list[Trade]) -> float | None:

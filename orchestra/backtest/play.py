@@ -1,6 +1,7 @@
 """Puts the past in the place of clock, calendar and databases, and lets the engine go through it."""
 
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,14 @@ from orchestra.backtest.schedule import Asking
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import AlgorithmFailed
 from orchestra.base.settings import Settings
+from orchestra.strikes import STRIKES
 from orchestra.subject import Subject
 from system_databse import system_db_manager
 from system_databse.past_ledger import PastLedger
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing is fetched from within the past
 
+Fill = tuple[str, int, float, str]
 Sessions = Callable[[], Iterator[Iterator[Asking]]]
 
 
@@ -36,12 +39,17 @@ class Past:
 
 @dataclass
 class Wishes:
-    """How a backtest is run beyond its subject. ``before`` are fills from before it, oldest first."""
+    """How a backtest is run beyond its subject.
 
-    fill: FillRule = field(default_factory=FillRule)
+    ``recorded`` are fills that the card has had, as (side, shares, dollars, stamp), oldest first: it
+    knows of each from its stamp on. Without a ``fill`` rule it gets no others.
+    """
+
+    fill: FillRule | None = field(default_factory=FillRule)
     cushion_bps: float = 0.0
+    strikes: int | None = STRIKES  # failures in a row that end it; None: it goes on
     algo_id: int = 1
-    before: list[tuple[str, int, float, str]] = field(default_factory=list)
+    recorded: list[Fill] = field(default_factory=list)
     journal: list[Decided] | None = None
     started: Callable[[Engine], object] = lambda engine: None
     progress: Callable[[int], object] = lambda sessions: None
@@ -58,8 +66,6 @@ def play(subject: Subject, past: Past, sessions: Sessions, wishes: Wishes) -> Ru
         bars = PastBars(subject.ticker, past.rows, past.begin, past.load, copies)
         card = (subject.ticker, subject.path.stem, subject.capital)
         ledger = PastLedger(*card, algo_id=wishes.algo_id, copies=copies)
-        for fill in wishes.before:
-            ledger.add(*fill)
         if wishes.journal is not None:
             wishes.journal.clear()
         with _stage(subject, bars, ledger):
@@ -87,6 +93,7 @@ def _go(
         wishes.fill,
         wishes.journal,
         wishes.cushion_bps,
+        wishes.strikes,
     )
     wishes.started(engine)
     done = 0
@@ -98,7 +105,21 @@ def _go(
         # Whoever writes into its bars mostly does so at once: then the rest need not be waited for
         return copies or done > 1 or (bars.unchanged() and ledger.unchanged())
 
-    return engine.go(sessions(), goes_on)
+    return engine.go(_recorded(sessions(), ledger, wishes.recorded), goes_on)
+
+
+def _recorded(
+    sessions: Iterator[Iterator[Asking]], ledger: PastLedger, fills: list[Fill]
+) -> Iterator[Iterator[Asking]]:
+    """Enter each recorded fill before the first asking after it."""
+    waiting = deque(fills)
+
+    def entered(asking: Asking) -> Asking:
+        while waiting and waiting[0][-1] < asking[1]:
+            ledger.add(*waiting.popleft())
+        return asking
+
+    return (map(entered, session) for session in sessions) if fills else sessions
 
 
 def _algorithm(subject: Subject) -> type:

@@ -1,0 +1,62 @@
+"""The commands that go through the past, with their options; what they do is imported when they run."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("algorithm")
+@click.argument("ticker")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
+@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option(
+    "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["close", "open"]),
+    default="close",
+    show_default=True,
+    help="At the last close, as the simulated exchange does, or the next bar's open.",
+)
+@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
+)
+@click.option(
+    "--csv",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write trades.csv and equity.csv into this folder.",
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw equity and fall as PNG."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def backtest(**arguments: Any) -> None:
+    """Run ALGORITHM, a file or a name, over the past minutes of TICKER.
+
+    It is asked as on the wall and never sees past its minute. Missing history is fetched first; Ctrl-C
+    keeps what was done. Exit code 1 where it failed three times in a row.
+    """
+    from orchestra.backtest import command
+
+    sys.exit(0 if command.backtest(**arguments) else 1)
+
+
+@click.command()
+@click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def replay(**arguments: Any) -> None:
+    """Run DAY (YYYY-MM-DD, by default the newest session) again and compare with what was done.
+
+    Every card's decisions and fills are equal, or each difference is told with its cause. Exit code 1
+    where one has none.
+    """
+    from orchestra.backtest import replay_command
+
+    sys.exit(0 if replay_command.replay(**arguments) else 1)
