@@ -9,7 +9,7 @@ try:
     import click
 
     from orchestra.backtest import cli
-from orchestra.base.errors import AutoTraderError
+    from orchestra.base.errors import AutoTraderError
 except (ImportError, SyntaxError):  # no packages, or a Python from before them
     from orchestra import first_aid
 

@@ -12,6 +12,7 @@ from typing import Any
 from database import db_manager
 from database.calendar import calendar
 from database.session_data import session_data
+from orchestra.backtest import parity
 from orchestra.base import clock, disk, memory, settings
 from orchestra.base.errors import NotFound
 from orchestra.base.market_calendar import MINUTE, Session
@@ -41,7 +42,8 @@ def write_missing(now: datetime) -> list[date]:
     for session in _ended(now)[-SESSIONS_LOOKED_BACK:]:
         if session.day.isoformat() in known or not _due(session):
             continue
-        daily_reports.store(session.day, of_session(session, memory.tree_mb()))
+        again = parity.of_session(session, now)
+        daily_reports.store(session.day, of_session(session, memory.tree_mb(), again))
         made.append(session.day)
         log.info("The report of %s is written", session.day)
     return made
@@ -60,10 +62,13 @@ def of_day(day: date | None) -> Report:
     return kept or of_session(session)
 
 
-def of_session(session: Session, memory_mb: float | None = None) -> Report:
+def of_session(
+    session: Session, memory_mb: float | None = None, again: Report | None = None
+) -> Report:
     """Return the report of a session; of one that is still open, up to now.
 
-    ``memory_mb`` is what trader and workers take, which only they can tell.
+    ``memory_mb`` is what trader and workers take, which only they can tell; ``again`` is what came of
+    running the session again.
     """
     last = min(session.close, clock.now()) - MINUTE
     due = _due(session)
@@ -86,6 +91,7 @@ def of_session(session: Session, memory_mb: float | None = None) -> Report:
         "fills": _fills(fills),
         "slippage": _slippage(fills),
         "pnl": _pnl(session, before),
+        "replay": again,
         "drift": _drift(),
         "restarts": _number(told, "restarted"),
         "events": told,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from orchestra import daily_report, export
+from orchestra.backtest import parity
 from orchestra.base.errors import AutoTraderError
 
 Report = dict[str, Any]
@@ -47,6 +48,7 @@ def lines(found: Report) -> list[str]:
         f"Orders         {_counted(found['orders'])}",
         f"Fills          {_side(found['fills'], 'buy')}, {_side(found['fills'], 'sell')}",
         f"Slippage       {_slippage(slippage)}",
+        f"Replay         {parity.line(found.get('replay'))}",
         f"Drift          {_drift(found['drift'])}",
         f"Restarts       {found['restarts']}",
         f"Memory         {_mb(found['memory_mb'])} trader and workers",

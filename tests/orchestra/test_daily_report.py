@@ -200,6 +200,18 @@ def test_a_report_is_made_once_and_only_of_sessions_that_ended(card: int) -> Non
     assert daily_report.write_missing(clock.now()) == []
 
 
+def test_the_session_is_run_again(card: int) -> None:
+    """Every minute was a hold on record; the shelf's crossover with three bars holds as well."""
+    again = made()["replay"]
+    [of_card] = again["cards"]
+    assert (of_card["minutes"], of_card["minutes_equal"]) == (210, 205)
+    causes = {each["cause"] for each in of_card["differences"]}
+    assert "not on record: no trader was running" in causes
+    assert "skipped: the cycle before took too long" in causes
+    told = CliRunner().invoke(main, ["report", "2024-11-29"]).output
+    assert "Replay         205 of 210 card-minutes equal, 0 fills; P&L" in told
+
+
 def test_sessions_missed_while_the_machine_was_off_are_reported_as_missed(card: int) -> None:
     set_clock("2024-12-03T22:00:00Z")
     assert daily_report.write_missing(clock.now()) == [DAY, date(2024, 12, 2), date(2024, 12, 3)]
