@@ -105,6 +105,7 @@ export const api = {
   bars: (ticker, limit) => get(`bars/${encodeURIComponent(ticker)}${asked({ limit })}`),
   availableAlgorithms: () => get("available-algorithms"),
   assets: (typed) => get(`assets${asked({ q: typed })}`),
+  report: (day) => get(`report${asked({ day })}`),
   cash: () => get("account/cash"),
   validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
   addCard: (card, token) => request("POST", "algorithms", { body: card, token }),

@@ -53,8 +53,8 @@ export class Bar {
     this.market = find("market");
     this.opens = find("opens");
     this.updated = find("updated");
-    this.sums = {};
-    roomy.addEventListener("change", () => this.#writeTotals());
+    this.sums = null;
+    roomy.addEventListener("change", () => this.sums && this.#writeTotals());
   }
 
   update(store) {

@@ -72,11 +72,23 @@ export class Dialogs {
     };
     const actions = {
       stopAll: next(async () => this.#stopAll(parts)),
+      report: next(() => this.#report()),
       changePin: next(() => this.#changePin(parts)),
       about: next(async () => this.#open(this.#closing((close) => new parts.About(store, { close })))),
     };
     const menu = this.#closing((close) => new parts.Menu(store, { actions, close }));
     this.#open(menu);
+  }
+
+  report() {
+    return this.#orPoll(this.#report());
+  }
+
+  async #report() {
+    const { Report } = await import("./report.js");
+    const panel = this.#closing((close) => new Report(api.report, close));
+    this.#open(panel);
+    await panel.load();
   }
 
   #stopAll({ StopAll }) {

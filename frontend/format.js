@@ -106,12 +106,16 @@ export function marketTime(stamp) {
   return formatTime(instant(stamp), { timeZone: EXCHANGE_ZONE });
 }
 
-/** Day and time of the market: Tue 2 Jan 10:42 ET. */
-export function marketDayTime(stamp) {
+/** Day of the market: Tue 2 Jan. */
+export function marketDay(stamp) {
   if (!Number.isFinite(instant(stamp))) return DASH;
   const options = { weekday: "short", day: "numeric", month: "short", timeZone: EXCHANGE_ZONE };
-  const day = dateFormatter(options).format(instant(stamp)).replace(",", "");
-  return `${day} ${marketTime(stamp)} ET`;
+  return dateFormatter(options).format(instant(stamp)).replace(",", "");
+}
+
+/** Day and time of the market: Tue 2 Jan 10:42 ET. */
+export function marketDayTime(stamp) {
+  return Number.isFinite(instant(stamp)) ? `${marketDay(stamp)} ${marketTime(stamp)} ET` : DASH;
 }
 
 /** The next open, with its date once a weekday alone could be mistaken: Mon 09:30 ET. */

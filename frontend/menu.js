@@ -1,7 +1,7 @@
 /** The menu: what concerns the whole wall. Loaded when it is first opened. */
 
 import { problems, titleOf } from "./banner.js";
-import { button, el, setText } from "./dom.js";
+import { button, el, setAttribute, setText } from "./dom.js";
 import { StopAll } from "./stopall.js";
 
 const IDLE_MS = 60_000;
@@ -31,11 +31,12 @@ function choice(action, name, says, onClick) {
 export class Menu {
   idleMs = IDLE_MS;
 
-  /** `actions` has stopAll(), changePin(), about(); `close()` ends the menu. */
+  /** `actions` has report(), stopAll(), changePin(), about(); `close()` ends the menu. */
   constructor(store, { actions, close }) {
     this.cancel = close;
     this.problems = el("ul", { class: "problems", "data-scrolls": "", "aria-label": "Problems", tabindex: 0 });
     const choices = el("div", { class: "choices" },
+      choice("report", "Today's report", "What was made, and how well each minute was kept.", actions.report),
       choice("stop-all", "Stop all cards", "Keep their shares, or sell everything.", actions.stopAll),
       choice("pin", "Change the PIN", "Whoever was let in by the old one is let out.", actions.changePin),
       choice("about", "About", "Version and licences.", actions.about));
@@ -49,6 +50,7 @@ export class Menu {
     const wanted = found.length ? found : ["✓ Nothing is wrong."];
     while (this.problems.children.length > wanted.length) this.problems.lastChild.remove();
     while (this.problems.children.length < wanted.length) this.problems.append(el("li"));
+    setAttribute(this.problems, "data-fine", found.length ? null : "");
     wanted.forEach((text, index) => setText(this.problems.children[index], text));
   }
 }

@@ -85,6 +85,7 @@ function onCardKey(event) {
 }
 
 find("[data-action=add]").addEventListener("click", () => dialogs.add());
+find("[data-action=report]").addEventListener("click", () => dialogs.report());
 find("[data-action=menu]").addEventListener("click", () => dialogs.menu());
 stripNode.addEventListener("click", (event) => cardOf(event) && dialogs.card(cardOf(event)));
 stripNode.addEventListener("keydown", onCardKey);

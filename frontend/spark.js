@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const TOP = 4;
 const BOTTOM = 96;
-const TICK = 14;
+const TICK = 11;
 // Between the line and its ticks
 const CLEAR = 5;
 // A line has a point every five minutes: a trade just before its first or after its last belongs to it.

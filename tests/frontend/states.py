@@ -252,6 +252,11 @@ def the_menu(wall: Wall) -> Walk:
     show(wall, usual())
     wall.act("menu")
     yield "menu"
+    wall.find("[data-menu] [data-action=report]").click()
+    wall.find("text=Tue 2 Jan").wait_for()
+    yield "report"
+    wall.act("cancel")
+    wall.act("menu")
     show(wall, crowded())
     wall.find("text=FROZEN").first.wait_for()
     yield "menu_with_problems"

@@ -90,6 +90,6 @@ def test_the_days_trades_are_ticks_on_the_line(open_wall: OpenWall) -> None:
     line = spark([10000, 10010, 9990, 10005, 10000])
     api.cards = [card(1, spark=line, marks=marks), card(2, spark=line)]
     wall = open_wall(api)
-    assert wall.card(1).locator(".spark-buys").get_attribute("d") == "M50 86v14M75 32v14"
-    assert wall.card(1).locator(".spark-sells").get_attribute("d") == "M25 14v-14"
+    assert wall.card(1).locator(".spark-buys").get_attribute("d") == "M50 89v11M75 32v11"
+    assert wall.card(1).locator(".spark-sells").get_attribute("d") == "M25 11v-11"
     assert wall.card(2).locator(".spark-buys").get_attribute("d") == ""

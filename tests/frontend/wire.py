@@ -141,6 +141,41 @@ ASSETS: Json = {
     ],
     "complete": True,
 }
+REPORT: Json = {
+    "day": "2024-01-02",
+    "open": "2024-01-02T14:30:00Z",
+    "close": "2024-01-02T21:00:00Z",
+    "made_at": "2024-01-02T21:05:00Z",
+    "minutes": {"due": 390, "run": 388, "missed": {"no trader was running": 2}},
+    "card_minutes": {"due": 780, "decided": 780, "not_decided": {}},
+    "late_ms": {"p50": 12.4, "p99": 31.0, "max": 80.2},
+    "bars": {"tickers": 2, "bar": 776, "late": 2, "no trade": 2, "missing": 0},
+    "orders": {"filled": 3, "rejected": 1},
+    "fills": {
+        "buy": {"number": 2, "shares": 114, "dollars": 11457.0},
+        "sell": {"number": 0, "shares": 0, "dollars": 0},
+    },
+    "slippage": {"fills": 2, "dollars": 3.42, "basis_points": 2.99},
+    "pnl": {
+        "today": -12.5,
+        "total": 61.25,
+        "cards": [
+            {"id": 1, "ticker": "NVDA", "shares": 57, "today": 20.25, "total": 73.75},
+            {"id": 2, "ticker": "KO", "shares": 0, "today": -32.75, "total": -12.5},
+        ],
+    },
+    "drift": [],
+    "restarts": 1,
+    "events": [
+        {"timestamp": "2024-01-02T15:02:10Z", "kind": "restarted", "message": "Trading went on."},
+        {
+            "timestamp": "2024-01-02T15:10:00Z",
+            "kind": "card_paused",
+            "message": "KO\nValueError: <b>no",
+        },
+    ],
+    "memory_mb": 210.5,
+}
 CASH = {"available": 25000.5, "cash": 45000.5, "allocated": 20000.0, "uncommitted": 30000.0}
 
 
@@ -205,6 +240,7 @@ class FakeApi:
             "GET algorithms": lambda: Answer(self.overview()),
             "GET available-algorithms": lambda: Answer(LISTED),
             "GET account/cash": lambda: Answer(CASH),
+            "GET report": lambda: Answer({"report": REPORT, "days": ["2024-01-02", "2023-12-29"]}),
             "GET assets": lambda: Answer(ASSETS),
             "POST validate-pin": lambda: self._check_pin(call),
             "POST algorithms": lambda: self._add(call),
