@@ -77,6 +77,7 @@ class Cycle:
             orders += self._execution.carry_out(intents)
             systemd.alive()
         wait_for_orders(orders, minute)
+        systemd.alive()
         self._finish_exits()
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
             self.audit()

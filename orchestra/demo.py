@@ -23,7 +23,7 @@ def clock_settings(chosen: Settings) -> dict[str, str]:
         if not chosen.simulated_by_default:
             return {}
         start, speed, skip_closed = clock.parse(DEMO_START), DEMO_SPEED, True
-    if chosen.market_clock_anchor is not None:
+    if (chosen.market_clock_anchor, chosen.market_clock_steady_anchor) != (None, None):
         return {}
     begin = clock.stamp(start or clock.machine_now())
     stopped_at = heartbeats.newest_market_time() or begin
@@ -31,7 +31,8 @@ def clock_settings(chosen: Settings) -> dict[str, str]:
         "MARKET_CLOCK_START": max(begin, stopped_at),
         "MARKET_CLOCK_SPEED": speed,
         "MARKET_CLOCK_SKIP_CLOSED": str(skip_closed),
-        "MARKET_CLOCK_ANCHOR": repr(clock.machine_now().timestamp()),
+        # A machine without a battery learns the time minutes after its start: no market week may pass then
+        "MARKET_CLOCK_STEADY_ANCHOR": repr(clock.elapsed()),
     }
 
 

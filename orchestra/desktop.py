@@ -51,8 +51,9 @@ def remove(system_rc: Path, displays: Path) -> list[str]:
         else:
             autostart.write_text(without)
             _kept(autostart).unlink()
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    for each in (folder, folder.parent):
+        if each.is_dir() and not any(each.iterdir()):
+            each.rmdir()
     return told
 
 

@@ -66,7 +66,7 @@ class Machine:
 
     def run(self, *command: str, seconds: float = PATIENCE_SECONDS) -> str:
         """What a command prints inside, as root; also of one that fails."""
-        inside = ["nsenter", "-a", "-t", str(self._leader), "--wd=/", "env", "-i"]
+        inside = ["nsenter", "-a", "-t", str(self._leader), "env", "-i", "-C", "/"]
         path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
         done = subprocess.run(
             [*inside, path, "LANG=C.UTF-8", *command],
@@ -135,8 +135,9 @@ class Table:
         self._lines: list[tuple[str, str, bool]] = []
 
     def note(self, what: str, seen: object, fine: bool = True) -> None:
-        self._lines.append((what, str(seen), fine))
-        print(f"{'ok ' if fine else 'NO '} {what}: {seen}", file=sys.stderr, flush=True)
+        told = " / ".join(str(seen).splitlines())
+        self._lines.append((what, told, fine))
+        print(f"{'ok ' if fine else 'NO '} {what}: {told}", file=sys.stderr, flush=True)
 
     def show(self) -> bool:
         """Print it; True where all of it is as it should be."""
@@ -158,6 +159,7 @@ class Story:
         machine.power_on()
         self.before = machine.files()
         self.install("the first")
+        self.look_at_the_desktop()
         self.trade()
         self.look_at_the_sandbox()
         self.kill_each()
@@ -193,6 +195,13 @@ class Story:
         table.note("health", machine.get("/api/health")["status"], self.is_well())
         for name in SERVICES:
             table.note(f"memory of {name}", f"{machine.memory(name):.0f} MB (PSS)")
+
+    def look_at_the_desktop(self) -> None:
+        lines = self.machine.shell("cat /home/pi/.config/labwc/autostart").splitlines()
+        fine = len(lines) == 1 and "systemctl --user start autotrader-kiosk.service" in lines[0]
+        self.table.note("lines in labwc's autostart", len(lines), fine)
+        touch = self.machine.shell("grep -o 'mouseEmulation=.*' /home/pi/.config/labwc/rc.xml")
+        self.table.note("labwc's touch screen", touch, touch.startswith('mouseEmulation="no"'))
 
     def look_at_the_sandbox(self) -> None:
         for name in (*SERVICES, "prepare", "backup"):

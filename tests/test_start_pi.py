@@ -243,7 +243,7 @@ def test_a_busy_port_is_one_sentence(project: Path, environment: dict[str, str])
 def test_what_cannot_work_is_one_sentence(
     project: Path, environment: dict[str, str], changes: dict[str, str], wanted: str
 ) -> None:
-    (project / ".env").touch()
+    (project / ".env").touch(0o600)
     assert wanted in refused(project, environment, **changes)
 
 

@@ -58,9 +58,10 @@ class RealClock:
 
 
 class AcceleratedClock:
-    """Market time runs ``speed`` times as fast from ``start``, which was at unix time ``anchor``.
+    """Market time runs ``speed`` times as fast from ``start``, which was at ``anchor``.
 
-    With ``open_hours_of`` a calendar, only its sessions and five minutes around each take any time.
+    The anchor is a unix time, or an instant on another scale that ``seconds`` tells. With
+    ``open_hours_of`` a calendar, only its sessions and five minutes around each take any time.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class AcceleratedClock:
         speed: float,
         anchor: float,
         open_hours_of: MarketCalendar | None = None,
+        seconds: Callable[[], float] | None = None,
     ) -> None:
         self.speed = speed
         self.start = start
         self.anchor = anchor
+        self._seconds = seconds or time.time
         self._windows: list[tuple[datetime, datetime]] = []
         if open_hours_of is not None:
             self._windows = [
@@ -90,10 +93,10 @@ class AcceleratedClock:
         ]
 
     def now(self) -> datetime:
-        return self._at((time.time() - self.anchor) * self.speed)
+        return self._at((self._seconds() - self.anchor) * self.speed)
 
     def seconds_until(self, moment: datetime) -> float:
-        return self._position(moment) / self.speed - (time.time() - self.anchor)
+        return self._position(moment) / self.speed - (self._seconds() - self.anchor)
 
     def _at(self, position: float) -> datetime:
         """Market time after ``position`` market seconds that were not skipped."""
@@ -151,14 +154,16 @@ def _chosen() -> RealClock | AcceleratedClock:
     chosen = settings.current()
     if chosen.market_clock_start is None and chosen.market_clock_speed == 1:
         return RealClock()
-    anchor = chosen.market_clock_anchor
-    if anchor is None:  # no other process shares this clock
+    anchor, steady = chosen.market_clock_anchor, chosen.market_clock_steady_anchor
+    if steady is None and anchor is None:  # no other process shares this clock
         anchor = time.time()
+    begin = datetime.fromtimestamp(anchor or time.time(), UTC).replace(microsecond=0)
     return AcceleratedClock(
-        chosen.market_clock_start or datetime.fromtimestamp(anchor, UTC).replace(microsecond=0),
+        chosen.market_clock_start or begin,
         chosen.market_clock_speed,
-        anchor,
+        steady if steady is not None else anchor or 0.0,
         nyse() if chosen.market_clock_skip_closed else None,
+        None if steady is None else elapsed,
     )
 
 
@@ -229,6 +234,6 @@ def pause(machine_seconds: float, stop: threading.Event | None = None) -> bool:
 def shared_settings() -> settings.Settings:
     """This process's settings with the clock pinned, so that a child that adopts them shares it."""
     chosen, clock = settings.current(), _clock()
-    if not isinstance(clock, AcceleratedClock):
+    if not isinstance(clock, AcceleratedClock) or chosen.market_clock_steady_anchor is not None:
         return chosen
     return replace(chosen, market_clock_start=clock.start, market_clock_anchor=clock.anchor)

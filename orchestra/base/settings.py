@@ -118,6 +118,11 @@ class Settings:
     market_clock_anchor: float | None = _setting(
         "", number(0), "Accelerated clock: unix time at which market time was START"
     )
+    market_clock_steady_anchor: float | None = _setting(
+        "",
+        number(0),
+        "Accelerated clock: the anchor on the machine's steady clock, which nobody sets",
+    )
     market_clock_skip_closed: bool = _setting(
         "False", boolean, "Accelerated clock: closed hours pass at once"
     )
@@ -271,7 +276,8 @@ def _check_together(settings: Settings) -> None:
                 f"The market clock is accelerated, but {host} runs on real time:"
                 " remove MARKET_CLOCK_START and MARKET_CLOCK_SPEED."
             )
-    if settings.market_clock_anchor is not None and settings.market_clock_start is None:
+    anchors = (settings.market_clock_anchor, settings.market_clock_steady_anchor)
+    if any(anchor is not None for anchor in anchors) and settings.market_clock_start is None:
         raise SettingsError("MARKET_CLOCK_ANCHOR needs MARKET_CLOCK_START beside it.")
 
 

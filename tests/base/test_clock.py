@@ -28,6 +28,24 @@ def test_accelerated_time_runs_at_its_speed(machine_time: dict[str, float]) -> N
     assert accelerated.seconds_until(utc("2024-01-02T14:33:30")) == pytest.approx(1.0)
 
 
+def test_setting_the_machines_clock_moves_no_steady_clock(
+    configure, machine_time: dict[str, float]
+) -> None:
+    start = "2024-01-02T14:30:00Z"
+    configure(MARKET_CLOCK_START=start, MARKET_CLOCK_STEADY_ANCHOR=clock.elapsed())
+    machine_time["unix"] += 3 * 86_400  # the network came, and with it the time
+    passed = clock.now() - clock.parse(start)
+    assert timedelta(0) <= passed < timedelta(minutes=1)
+    configure(MARKET_CLOCK_ANCHOR=1000, MARKET_CLOCK_STEADY_ANCHOR="")
+    assert clock.now() - clock.parse(start) == timedelta(days=3)
+
+
+def test_a_child_shares_a_steady_clock(configure) -> None:
+    configure(MARKET_CLOCK_START="2024-01-02T14:30:00Z", MARKET_CLOCK_STEADY_ANCHOR=12.5)
+    shared = clock.shared_settings()
+    assert (shared.market_clock_steady_anchor, shared.market_clock_anchor) == (12.5, None)
+
+
 def test_closed_hours_pass_at_once(machine_time: dict[str, float]) -> None:
     accelerated = clock.AcceleratedClock(utc("2024-01-05T20:59:00"), 60, 1000, nyse())
     machine_time["unix"] = 1006.0  # Friday 21:05Z is five minutes after the close ...

@@ -12,7 +12,12 @@ from tests.conftest import Configure
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("START", "SPEED", "ANCHOR", "SKIP_CLOSED"):  # prepare() sets them for its process
+    for name in (
+        "START",
+        "SPEED",
+        "STEADY_ANCHOR",
+        "SKIP_CLOSED",
+    ):  # prepare() sets them for its process
         monkeypatch.setenv(f"MARKET_CLOCK_{name}", "")
     found = tmp_path / "run"
     found.mkdir()
@@ -25,12 +30,12 @@ def told(folder: Path) -> dict[str, str]:
 
 
 def test_a_new_demo_begins_with_cards_on_a_clock_that_all_share(folder: Path) -> None:
-    before = clock.machine_now().timestamp()
+    before = clock.elapsed()
     prepare(folder)
     shared = told(folder)
     assert shared["MARKET_CLOCK_START"] == "2024-06-03T13:25:00Z"
     assert (shared["MARKET_CLOCK_SPEED"], shared["MARKET_CLOCK_SKIP_CLOSED"]) == ("60", "True")
-    assert before <= float(shared["MARKET_CLOCK_ANCHOR"]) <= clock.machine_now().timestamp()
+    assert before <= float(shared["MARKET_CLOCK_STEADY_ANCHOR"]) <= clock.elapsed()
     assert (folder / "simulated").exists()
     cards = system_db_manager.get_all_algorithms()
     assert [card["ticker"] for card in cards] == ["NVDA", "AAPL", "SPY"]
@@ -39,9 +44,13 @@ def test_a_new_demo_begins_with_cards_on_a_clock_that_all_share(folder: Path) ->
 
 def test_a_demo_goes_on_where_its_trader_stopped(folder: Path, configure: Configure) -> None:
     prepare(folder)
-    configure(MARKET_CLOCK_START="2024-07-09T15:00:00Z", MARKET_CLOCK_SPEED=1e-6)
+    configure(
+        MARKET_CLOCK_START="2024-07-09T15:00:00Z",
+        MARKET_CLOCK_SPEED=1e-6,
+        MARKET_CLOCK_STEADY_ANCHOR="",
+    )
     heartbeats.beat({"orchestrator": ("ok", "")})
-    configure(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_ANCHOR="")
+    configure(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_STEADY_ANCHOR="")
     again = folder / "again"
     again.mkdir()
     prepare(again)
