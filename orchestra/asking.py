@@ -125,8 +125,9 @@ def _decide(
     answer = result.answer
     checked = Checked(0) if answer.action == "hold" else check(answer, _means(card, view))
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)
-    record = _record(card["id"], minute, view, answer.action, answer.shares, reason, result)
-    if checked.shares == 0:
+    awaits = checked.shares > 0
+    record = _record(card["id"], minute, view, answer.action, answer.shares, reason, result, awaits)
+    if not awaits:
         if answer.action != "hold":
             log.warning("Card %s (%s) %s: %s", card["id"], card["ticker"], answer.action, reason)
         return record, None
@@ -168,6 +169,7 @@ def _record(
     shares: int,
     reason: str,
     result: Result,
+    awaits: bool = False,
 ) -> JournalledDecision:
     return JournalledDecision(
         algo_id,
@@ -178,6 +180,7 @@ def _record(
         reason,
         view.verdict,
         result.milliseconds,
+        awaits,
     )
 
 

@@ -87,6 +87,7 @@ class Cycle:
         try:
             self._audit.orders()
             self._execution.reconcile()
+            self._execution.note_outcomes()
             self._audit_due = self._audit.positions()
             self.broker_trouble = ""
         except ExchangeUnavailable as error:

@@ -49,6 +49,8 @@ class Execution:
         self._pool = ThreadPoolExecutor(TICKERS_AT_ONCE, thread_name_prefix="orders")
         self._lock = threading.Lock()
         self._tickers: dict[str, threading.Lock] = {}  # one batch of orders at a time on each
+        self._began = clock.stamp()
+        self._taken: set[Intent] = set()  # a thread of ours is sending or following them
         self._under_way: set[str] = set()  # client_order_ids a thread of ours is following
         self._unknown_since: dict[str, float] = {}
 
@@ -61,6 +63,8 @@ class Execution:
         by_ticker: dict[str, list[Intent]] = {}
         for intent in intents:
             by_ticker.setdefault(intent.ticker, []).append(intent)
+        with self._lock:
+            self._taken.update(*by_ticker.values())
         return [
             self._pool.submit(self._in_turn, ticker, orders) for ticker, orders in by_ticker.items()
         ]
@@ -83,12 +87,34 @@ class Execution:
                 self._enter(order)
                 self._pool.submit(self._follow, order, found)
 
+    def note_outcomes(self) -> None:
+        """Say what became of decisions whose outcome a crash kept from being noted, from the journal."""
+        with self._lock:
+            taken = {(intent.algorithm_id, clock.stamp(intent.minute)) for intent in self._taken}
+        for algo_id, minute, action in decision_journal.awaiting():
+            identity = order_journal.client_order_id(algo_id, clock.parse(minute), action)
+            order = order_journal.find(identity)
+            if (algo_id, minute) in taken or (
+                order and (order.is_open or self._is_under_way(order))
+            ):
+                continue
+            if order is None:
+                why = "the trader was stopped" if minute < self._began else "the cycle failed"
+                outcome = f"no order was sent: {why}"
+            else:
+                outcome = _outcome(order, order_journal.fill_of(identity))
+            decision_journal.note_outcome(algo_id, minute, outcome)
+
     def _in_turn(self, ticker: str, orders: list[Intent]) -> None:
         """Carry out a batch when the one before it on this ticker is done."""
         with self._lock:
             turn = self._tickers.setdefault(ticker, threading.Lock())
-        with turn:
-            self._carry_out_ticker(orders)
+        try:
+            with turn:
+                self._carry_out_ticker(orders)
+        finally:
+            with self._lock:
+                self._taken.difference_update(orders)
 
     def _carry_out_ticker(self, intents: list[Intent]) -> None:
         """Send one side together, then the other: Alpaca refuses opposite orders as a wash trade."""
@@ -157,10 +183,7 @@ class Execution:
             at_broker.filled_at or clock.now(),
         )
         if recorded is not None:
-            done = "bought" if order.side == "buy" else "sold"
-            what = f"{done} {at_broker.filled_shares} at {at_broker.filled_price:.2f}"
-            if at_broker.filled_shares < order.shares:
-                what += f" of {order.shares} asked"
+            what = _outcome(order, (at_broker.filled_shares, at_broker.filled_price))
             decision_journal.note_outcome(order.algorithm_id, order.minute, what)
             log.info("Card %s %s: %s", order.algorithm_id, order.ticker, what)
 
@@ -186,6 +209,15 @@ class Execution:
     def _is_under_way(self, order: JournalledOrder) -> bool:
         with self._lock:
             return order.client_order_id in self._under_way
+
+
+def _outcome(order: JournalledOrder, fill: tuple[int, float] | None) -> str:
+    """What became of a closed order; ``fill`` is what was filled of it, shares and price."""
+    if fill is None:
+        return f"{order.state}: {order.reason}"
+    shares, price = fill
+    what = f"{'bought' if order.side == 'buy' else 'sold'} {shares} at {price:.2f}"
+    return what if shares == order.shares else f"{what} of {order.shares} asked"
 
 
 def _written_down(intent: Intent) -> JournalledOrder | None:

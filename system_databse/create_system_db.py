@@ -178,10 +178,17 @@ DROP TABLE decisions;
 ALTER TABLE decisions_by_minute RENAME TO decisions;
 """
 
+# A decision that an order is to follow says so until its outcome is noted, whatever crashes in between
+AWAITED_OUTCOMES = """
+ALTER TABLE decisions ADD COLUMN awaits INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX decisions_awaiting ON decisions(minute) WHERE awaits = 1;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     ROADMAP_SCHEMA + TERMINAL_SCHEMA,
     REPORT_SCHEMA,
     DECISIONS_BY_MINUTE,
+    AWAITED_OUTCOMES,
 )
 
 

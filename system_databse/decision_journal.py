@@ -14,7 +14,8 @@ class JournalledDecision:
     """One card's answer in one minute.
 
     ``minute`` is when it was asked, ``bar`` the newest ended bar it could see (both stamps);
-    ``verdict`` says how complete the data was: bar, no trade, or missing.
+    ``verdict`` says how complete the data was: bar, no trade, or missing. ``awaits`` is whether an order
+    is to follow, whose outcome will be added to the reason.
     """
 
     algorithm_id: int
@@ -25,6 +26,7 @@ class JournalledDecision:
     reason: str
     verdict: str
     milliseconds: float
+    awaits: bool = False
 
 
 def record(decisions: list[JournalledDecision]) -> None:
@@ -32,7 +34,7 @@ def record(decisions: list[JournalledDecision]) -> None:
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.executemany(
             "INSERT INTO decisions VALUES (:algorithm_id, :minute, :bar, :action, :shares,"
-            " :reason, :verdict, :milliseconds) ON CONFLICT DO NOTHING",
+            " :reason, :verdict, :milliseconds, :awaits) ON CONFLICT DO NOTHING",
             [asdict(decision) for decision in decisions],
         )
 
@@ -41,10 +43,19 @@ def note_outcome(algo_id: int, minute: str, outcome: str) -> None:
     """Add to a decision's reason what became of its order."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.execute(
-            "UPDATE decisions SET reason = CASE reason WHEN '' THEN ? ELSE reason || '; ' || ? END"
+            "UPDATE decisions SET awaits = 0,"
+            " reason = CASE reason WHEN '' THEN ? ELSE reason || '; ' || ? END"
             " WHERE algorithm_id = ? AND minute = ?",
             (outcome, outcome, algo_id, minute),
         )
+
+
+def awaiting() -> list[tuple[int, str, str]]:
+    """Return (card, minute, action) of each decision whose order's outcome is not noted, oldest first."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT algorithm_id, minute, action FROM decisions WHERE awaits = 1 ORDER BY minute"
+    )
+    return [(row["algorithm_id"], row["minute"], row["action"]) for row in rows]
 
 
 def asked_in(minute: str) -> set[int]:

@@ -35,6 +35,11 @@ class JournalledOrder:
     reason: str
     created_at: str
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its end is not recorded yet."""
+        return self.state in ("intended", "submitted")
+
 
 def client_order_id(algo_id: int, minute: datetime, kind: str) -> str:
     """Derive the id of a card's one order of a minute; ``kind`` is buy, sell or exit."""
@@ -216,6 +221,20 @@ def find(identity: str) -> JournalledOrder | None:
         .fetchone()
     )
     return None if row is None else _order(row)
+
+
+def fill_of(identity: str) -> tuple[int, float] | None:
+    """Return the shares and the price of an order's transaction; None where nothing was filled."""
+    row = (
+        system_db_manager.ledger()
+        .execute(
+            "SELECT t.shares, t.price FROM orders o JOIN transactions t ON t.id = o.transaction_id"
+            " WHERE o.client_order_id = ?",
+            (identity,),
+        )
+        .fetchone()
+    )
+    return None if row is None else (row["shares"], row["price"])
 
 
 def _order(row: Any) -> JournalledOrder:

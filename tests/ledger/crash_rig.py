@@ -17,6 +17,7 @@ from orchestra.base.market_calendar import MINUTE, floor_minute, nyse
 from system_databse import (
     card_calculations,
     card_states,
+    decision_journal,
     order_journal,
     system_db_manager,
 )
@@ -313,6 +314,13 @@ class Rig:
             )
         return ends
 
+    def await_outcomes(self, orders: Iterable[Order]) -> None:
+        """Each decision says what became of it, one that came to nothing included."""
+        self.terminal.wait_for(lambda: not decision_journal.awaiting(), what="outcomes are noted")
+        for order in orders:
+            if not order.wanted.states:
+                assert wishes(order.card)[-1] == "no order was sent: the trader was stopped"
+
     def check(self, orders: Iterable[Order]) -> None:
         """Broker, journal and transactions tell the same story, and it is the expected one."""
         assert self.differences() == {}
@@ -371,6 +379,16 @@ def new(order: Order) -> list[dict[str, Any]]:
 def sent(order: Order) -> list[dict[str, Any]]:
     """Those of them whose minute was not over before they could be sent, as on a busy machine."""
     return [row for row in new(order) if not row["reason"].startswith("dropped: ")]
+
+
+def wishes(card: int) -> list[str]:
+    """The reasons of a card's decisions to buy or sell, oldest first."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT reason FROM decisions WHERE algorithm_id = ? AND action IN ('buy', 'sell')"
+        " ORDER BY minute",
+        (card,),
+    )
+    return [row["reason"] for row in rows]
 
 
 def transactions(order: Order) -> list[dict[str, Any]]:

@@ -186,6 +186,7 @@ def conclude(rig: Rig, named: dict[str, list[Order]], record: Record) -> None:
         rig.await_settled(orders)
         rig.check(orders)
         rig.await_asked(orders)
+        rig.await_outcomes(orders)
     finally:
         record(PROPERTY, [end for name, some in named.items() for end in rig.found(name, some)])
     rig.check(orders)

@@ -552,6 +552,7 @@ class Terminal(RuleBasedStateMachine):
             rows = ledger.execute("SELECT * FROM orders")
             orders = {row["client_order_id"]: row for row in rows}
             transactions = {row["id"]: row for row in ledger.execute("SELECT * FROM transactions")}
+            decisions = list(ledger.execute("SELECT * FROM decisions"))
         books = self.world.account_as_of_now()
         self.world.counts["checks"] += 1
         assert all(count == 1 for count in self.world.posted.values()), "an order was sent twice"
@@ -568,6 +569,7 @@ class Terminal(RuleBasedStateMachine):
         )
         check_nothing_was_repaired()
         if settles:
+            check_every_outcome_is_told(decisions, orders, transactions)
             check_every_fill_is_recorded(orders, books.orders)
             check_sums(books.positions)
 
@@ -656,6 +658,30 @@ REPAIRS = {"frozen", "thawed", "unknown-card", "sold-by-hand", "accepted", "spli
     labels.SOLD_BY_HAND,
     labels.SPLIT,
 }
+
+
+def check_every_outcome_is_told(
+    decisions: list[Any], orders: dict[str, Any], transactions: dict[int, Any]
+) -> None:
+    """Each wish to trade says what became of it, as the journal has it."""
+    own = {
+        (row["algorithm_id"], row["minute"]): row
+        for identity, row in orders.items()
+        if not identity.endswith("-exit")
+    }
+    for decision in decisions:
+        assert not decision["awaits"], dict(decision)
+        if decision["action"] not in ("buy", "sell"):
+            continue
+        order = own.get((decision["algorithm_id"], decision["minute"]))
+        if order is None:
+            words = ("refused: ", "not sent: ", "no order was sent: ", "asked ")
+        elif order["transaction_id"] is None:
+            words = (f"{order['state']}: {order['reason']}",)
+        else:
+            done = "bought" if order["side"] == "buy" else "sold"
+            words = (f"{done} {transactions[order['transaction_id']]['shares']} at ",)
+        assert any(each in decision["reason"] for each in words), dict(decision)
 
 
 def check_every_fill_is_recorded(orders: dict[str, Any], at_broker: dict[str, Any]) -> None:

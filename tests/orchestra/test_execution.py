@@ -1,5 +1,6 @@
 """Orders against the simulated exchange, well-behaved and not: journal, ledger and broker agree."""
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,8 +19,14 @@ from orchestra.base.errors import (
 from orchestra.base.market_calendar import floor_minute
 from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.simulator import Exchange
-from system_databse import card_calculations, order_journal, system_db_manager
-from tests.exchange_fixture import running_exchange
+from system_databse import (
+    card_calculations,
+    decision_journal,
+    order_journal,
+    system_db_manager,
+)
+from system_databse.decision_journal import JournalledDecision
+from tests.exchange_fixture import running_exchange, set_clock
 
 
 @pytest.fixture
@@ -61,6 +68,22 @@ def settle(execution: Execution) -> None:
         execution.reconcile()
         clock.pause(0.02)
     assert order_journal.open_orders() == []
+
+
+def decided(card: int, side: str, shares: int) -> str:
+    """Put on record that a card wants an order in this minute."""
+    minute = clock.stamp(floor_minute(clock.now()))
+    decision_journal.record(
+        [JournalledDecision(card, minute, None, side, shares, "why", "bar", 1.0, awaits=True)]
+    )
+    return minute
+
+
+def reasons(card: int) -> list[str]:
+    rows = system_db_manager.ledger().execute(
+        "SELECT reason FROM decisions WHERE algorithm_id = ? ORDER BY minute", (card,)
+    )
+    return [row["reason"] for row in rows]
 
 
 def broker_orders() -> list[dict[str, Any]]:
@@ -241,3 +264,53 @@ def test_what_a_crash_left_open_is_settled_by_the_next_process(market: Exchange,
     restarted.close()
     assert card_calculations.calculate_position(card) == broker_shares() == 10
     assert len(broker_orders()) == 1
+
+
+def test_a_decision_that_never_became_an_order_says_so_after_the_next_start(
+    market: Exchange, card: int
+) -> None:
+    decided(card, "buy", 5)
+    set_clock("2024-06-04T14:30:20Z")
+    later = Execution(AlpacaWrapper())
+    later.note_outcomes()
+    later.close()
+    assert reasons(card) == ["why; no order was sent: the trader was stopped"]
+    assert (
+        order_journal.find(
+            order_journal.client_order_id(card, intent(card, "buy", 5).minute, "buy")
+        )
+        is None
+    )
+    assert decision_journal.awaiting() == []
+
+
+def test_an_outcome_that_a_crash_kept_from_being_noted_is_read_from_the_journal(
+    market: Exchange, card: int, execution: Execution
+) -> None:
+    """The process ended after the order was closed, and before the decision was told."""
+    other = system_db_manager.create_algorithm("AAPL", "sma_crossover", 100_000)
+    moment = floor_minute(clock.now())
+    for algo_id, ticker in ((card, "NVDA"), (other, "AAPL")):
+        decided(algo_id, "buy", 7)
+        assert order_journal.intend(algo_id, ticker, "buy", 7, moment) is not None
+    execution.note_outcomes()
+    assert reasons(card) == reasons(other) == ["why"]  # nothing is known yet
+    order_journal.close_filled(order_journal.client_order_id(card, moment, "buy"), 5, 10.25, moment)
+    identity = order_journal.client_order_id(other, moment, "buy")
+    order_journal.close_unfilled(identity, "refused", "403: no such luck")
+    execution.note_outcomes()
+    execution.note_outcomes()
+    assert reasons(card) == ["why; bought 5 at 10.25 of 7 asked"]
+    assert reasons(other) == ["why; refused: 403: no such luck"]
+
+
+def test_an_order_that_waits_for_its_turn_is_not_taken_for_lost(
+    market: Exchange, card: int, execution: Execution
+) -> None:
+    decided(card, "buy", 5)
+    with execution._tickers.setdefault("NVDA", threading.Lock()):  # another batch is at work
+        futures = execution.carry_out([intent(card, "buy", 5)])
+        execution.note_outcomes()
+        assert reasons(card) == ["why"]
+    wait_for_orders(futures, floor_minute(clock.now()))
+    assert reasons(card)[0].startswith("why; bought 5 at ")

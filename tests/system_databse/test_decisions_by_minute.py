@@ -22,8 +22,9 @@ def test_an_older_ledger_keeps_its_decisions(monkeypatch: pytest.MonkeyPatch) ->
         older.setattr(create_system_db, "MIGRATIONS", create_system_db.MIGRATIONS[:2])
         create_system_db.create_database()
         card = added("2024-06-04T14:00:00Z")
-        decision_journal.record(
-            [decided(card, "2024-06-04T14:01:00Z"), decided(card, "2024-06-04T14:02:00Z")]
+        system_db_manager.ledger().executemany(
+            "INSERT INTO decisions VALUES (?, ?, NULL, 'hold', 0, '', 'bar', 1.0)",
+            [(card, "2024-06-04T14:01:00Z"), (card, "2024-06-04T14:02:00Z")],
         )
     create_system_db.create_database()
     found, following = decision_journal.page(card, None, 10)
