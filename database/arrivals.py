@@ -86,10 +86,10 @@ def between(first: str, last: str) -> dict[str, MinuteArrivals]:
 
 def prune(before: datetime) -> int:
     """Drop what is remembered of minutes before a moment; how many there were."""
+    bound = (clock.stamp(before),)
     with sqlite.transaction(schema.stocks()) as connection:
-        return connection.execute(
-            "DELETE FROM arrivals WHERE minute < ?", (clock.stamp(before),)
-        ).rowcount
+        connection.execute("DELETE FROM replaced_bars WHERE timestamp < ?", bound)
+        return connection.execute("DELETE FROM arrivals WHERE minute < ?", bound).rowcount
 
 
 def _first(streamed: str, fetched: str) -> dict[str, Arrival]:

@@ -16,6 +16,7 @@ from orchestra.base.errors import BadInput
 
 KEPT_MINUTES = 8  # how many minutes' arrivals are remembered for those who wait
 STOP_SECONDS = 5.0  # machine seconds for what is queued to be stored
+GATHER_SECONDS = 0.02  # machine seconds: a minute's bars come one by one, and are stored together
 
 log = logging.getLogger("autotrader.websocket")
 Heard = tuple[dict[str, Any], datetime]  # a raw bar, and when it came (market time)
@@ -27,7 +28,6 @@ class BarWriter:
     def __init__(self) -> None:
         self.received = 0  # bars taken in, good or bad
         self.newest: str | None = None  # the newest minute stored
-        self.corrected = 0  # stored bars that an updated one has changed
         self.met_damage = False  # whether the file was damaged when last written to
         self._queue: SimpleQueue[Heard | None] = SimpleQueue()
         self._stored = threading.Condition()
@@ -70,9 +70,10 @@ class BarWriter:
         going_on = True
         while going_on:
             batch = [queue.get()]
+            until = clock.elapsed() + GATHER_SECONDS
             with contextlib.suppress(Empty):
-                while True:
-                    batch.append(queue.get_nowait())
+                while batch[-1] is not None and (left := until - clock.elapsed()) > 0:
+                    batch.append(queue.get(timeout=left))
             going_on = None not in batch
             self._store([heard for heard in batch if heard is not None])
         sqlite.close_kept()
@@ -89,8 +90,6 @@ class BarWriter:
         if not usable:
             return
         try:
-            for raw, _ in batch:
-                self._note_correction(raw)
             db_manager.insert_minute_bars(usable, streamed)
         except (sqlite3.Error, OSError) as error:
             # Not lost: their minutes stay uncovered, so they are asked for over REST
@@ -105,17 +104,6 @@ class BarWriter:
             for stamp in sorted(self._arrivals)[:-KEPT_MINUTES]:
                 del self._arrivals[stamp]
             self._stored.notify_all()
-
-    def _note_correction(self, raw: dict[str, Any]) -> None:
-        """Leave a trace of an updated bar that differs from the one stored."""
-        pair = _pair(raw) if raw.get("T") == "u" else None
-        if pair is None:
-            return
-        ticker, bar = pair
-        stored = db_manager.get_historical_data(ticker, bar["timestamp"], bar["timestamp"])
-        if stored and stored[0] != bar:
-            self.corrected += 1
-            log.info("The exchange corrects %s: %s was %s", ticker, bar, stored[0])
 
 
 def _pair(raw: dict[str, Any]) -> tuple[str, Bar] | None:

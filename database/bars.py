@@ -23,6 +23,8 @@ NEWEST = """SELECT timestamp, open, high, low, close, volume FROM bars
 BETWEEN = """SELECT timestamp, open, high, low, close, volume FROM bars
              WHERE ticker = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp"""
 COUNT = """SELECT count(*) FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?"""
+REPLACED = """SELECT timestamp, open, high, low, close, volume FROM replaced_bars
+              WHERE ticker = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp, rowid"""
 PRICE = """SELECT close FROM bars WHERE ticker = ? AND timestamp <= ?
            ORDER BY timestamp DESC LIMIT 1"""
 ADD = "INSERT OR IGNORE INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -66,6 +68,14 @@ def between_rows(
     last = min(last, newest_visible())
     bounds = (ticker, clock.stamp(first), clock.stamp(last))
     return tuples(connection).execute(BETWEEN, bounds)
+
+
+def replaced(
+    connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime
+) -> list[Bar]:
+    """Former figures of bars within ``first``..``last`` that others have replaced, in that order."""
+    bounds = (ticker, clock.stamp(first), clock.stamp(last))
+    return dicts(tuples(connection).execute(REPLACED, bounds).fetchall())
 
 
 def count(connection: sqlite3.Connection, ticker: str, first: datetime, last: datetime) -> int:

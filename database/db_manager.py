@@ -43,6 +43,7 @@ __all__ = [
     "newest_bar",
     "newest_bars",
     "recorded_source",
+    "replaced_bars",
     "tickers",
 ]
 
@@ -150,6 +151,15 @@ def get_historical_data(ticker: str, start: str, end: str) -> list[Bar]:
     """Return the stored bars within ``start``..``end``, oldest first; nothing is fetched."""
     first, last = checks.span(start, end)
     return _source.between(checks.ticker(ticker), first, last)
+
+
+def replaced_bars(ticker: str, start: str, end: str) -> list[Bar]:
+    """Return the figures that corrections of bars within ``start``..``end`` replaced, oldest first.
+
+    They are kept for 90 days.
+    """
+    first, last = checks.span(start, end)
+    return bars.replaced(schema.stocks(), checks.ticker(ticker), first, last)
 
 
 def count_bars(ticker: str, start: str, end: str) -> int:

@@ -128,9 +128,16 @@ def _ended(first: datetime, last: datetime) -> gaps.Range | None:
 
 
 def _chunks(wanted: gaps.Range) -> list[gaps.Range]:
-    size = CHUNK_SESSIONS * GRID_MINUTES
-    low, high = wanted
-    return [(first, min(first + size - 1, high)) for first in range(low, high + 1, size)]
+    """Cut a range into whole sessions, so that each day is stored at once."""
+    hours = calendar()
+    first, last = map(hours.minute_at, wanted)
+    sessions = hours.sessions_between(first.date(), last.date())
+    found = []
+    for n in range(0, len(sessions), CHUNK_SESSIONS):
+        part = sessions[n : n + CHUNK_SESSIONS]
+        low, high = hours.minute_number(part[0].open), hours.minute_number(part[-1].close) - 1
+        found.append((max(low, wanted[0]), min(high, wanted[1])))
+    return found
 
 
 def _label() -> str:

@@ -40,7 +40,6 @@ class StreamStatus:
     restarts: int
     trouble: str = ""  # why it is not connected, or brings nothing
     mended: int = 0  # connections that were made anew because they brought nothing
-    corrected: int = 0  # stored bars that an updated bar has changed
 
     @property
     def healthy(self) -> bool:
@@ -182,7 +181,6 @@ class RealtimeStreamer:
             restarts=self._restarts,
             trouble=(stream.trouble if stream is not None else "") or self._silence,
             mended=self._mended,
-            corrected=self._writer.corrected,
         )
 
     async def _on_bar(self, raw: Any) -> None:

@@ -69,8 +69,23 @@ CREATE TABLE arrivals (
 ) WITHOUT ROWID;
 """
 
+# Whoever changes a stored bar leaves a trace: an algorithm may have decided on its first figures
+REPLACED_BARS = """
+CREATE TABLE replaced_bars (
+    ticker TEXT NOT NULL, timestamp TEXT NOT NULL,
+    open REAL NOT NULL, high REAL NOT NULL, low REAL NOT NULL, close REAL NOT NULL,
+    volume INTEGER NOT NULL
+);
+CREATE INDEX replaced_bars_by_minute ON replaced_bars (timestamp);
+CREATE TRIGGER bars_replaced AFTER UPDATE ON bars
+WHEN (OLD.open, OLD.high, OLD.low, OLD.close, OLD.volume)
+     IS NOT (NEW.open, NEW.high, NEW.low, NEW.close, NEW.volume)
+BEGIN INSERT INTO replaced_bars VALUES
+    (OLD.ticker, OLD.timestamp, OLD.open, OLD.high, OLD.low, OLD.close, OLD.volume); END;
+"""
+
 # One that was ever on main is never edited: a change is a new one at the end
-MIGRATIONS: tuple[str, ...] = (FIRST_TABLES, VERDICTS, ARRIVALS)
+MIGRATIONS: tuple[str, ...] = (FIRST_TABLES, VERDICTS, ARRIVALS, REPLACED_BARS)
 
 log = logging.getLogger("autotrader.database")
 

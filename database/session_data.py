@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from database import arrivals, bars, checks, verdicts
+from database import arrivals, bars, checks, schema, verdicts
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, Session
 
@@ -23,6 +23,7 @@ class SessionData:
     no_trade: int  # the exchange says there was none
     missing: int  # not known
     gaps_closed: int  # bars among the above that the stream did not bring, and REST did
+    corrected: int  # bars that the exchange corrected after it had sent them
     delay_median: float | None
     delay_p99: float | None
     delay_longest: float | None
@@ -30,13 +31,17 @@ class SessionData:
 
 def session_data(tickers: Iterable[str], session: Session) -> SessionData:
     """Sum up a session, so far as it has ended, for the given tickers together."""
+    tickers = list(dict.fromkeys(checks.ticker(ticker) for ticker in tickers))
     last = min(session.close - MINUTE, bars.newest_visible())
     known = arrivals.between(clock.stamp(session.open), clock.stamp(last))
     found = [
-        each
-        for ticker in dict.fromkeys(tickers)
-        for each in verdicts.judge(checks.ticker(ticker), session.open, last, known)
+        each for ticker in tickers for each in verdicts.judge(ticker, session.open, last, known)
     ]
+    corrected = {
+        (ticker, bar["timestamp"])
+        for ticker in tickers
+        for bar in bars.replaced(schema.stocks(), ticker, session.open, last)
+    }
     words = [each.verdict for each in found]
     delays = sorted(each.delay for each in found if each.delay is not None)
     return SessionData(
@@ -46,6 +51,7 @@ def session_data(tickers: Iterable[str], session: Session) -> SessionData:
         no_trade=words.count("no trade"),
         missing=words.count("missing"),
         gaps_closed=sum(each.way == "fetched" for each in found),
+        corrected=len(corrected),
         delay_median=_quantile(delays, 0.5),
         delay_p99=_quantile(delays, 0.99),
         delay_longest=delays[-1] if delays else None,

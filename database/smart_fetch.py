@@ -14,6 +14,7 @@ from orchestra.base.market_calendar import GRID_MINUTES
 
 MARGIN = 1.3  # how much further back than its density says a thin ticker is looked for
 WIDER = 4  # the least growth of the window looked at
+NEVER = -1
 FAR = 20  # its growth where nothing more was found
 
 log = logging.getLogger("autotrader.database")
@@ -52,6 +53,19 @@ def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
         # A thin ticker: as far as its density says. Nothing new in a wider window: history has ended
         far = FAR if seen == before_this else int(n / seen * MARGIN)
         reach = max(WIDER * reach, (newest - oldest + 1) * far)
+
+
+def prefetch(ticker: str, n: int) -> None:
+    """Have a ticker's ``n`` newest bars at hand. One that was followed before has its hole closed first.
+
+    Raises ExchangeUnavailable, ForeignContents or StorageFull where the hole cannot be closed.
+    """
+    last = calendar().last_minute(bars.newest_visible())
+    if last is not None and gaps.known_from(schema.stocks(), ticker, NEVER) != NEVER:
+        from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load
+
+        HistoricalFetcher().close_gaps([ticker], last)
+    last_bars(ticker, n, None)
 
 
 def time_range(ticker: str, first: datetime, last: datetime) -> list[Bar]:

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
-from database import arrivals, db_manager
+from database import arrivals, db_manager, smart_fetch
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
@@ -105,12 +105,19 @@ class Cycle:
             self._prefetched.add(ticker)
             systemd.alive()
             try:
-                db_manager.get_data_for_algorithm(ticker, "last_n_bars", n=PREFETCHED_BARS)
+                smart_fetch.prefetch(ticker, PREFETCHED_BARS)
             except AutoTraderError as error:
                 log.error("The history of %s cannot be fetched: %s", ticker, error)
         restarts = self._websockets.streamer.status().restarts
         self._audit_due |= restarts != self._restarts
         self._restarts = restarts
+
+    def end_session(self, now: datetime) -> None:
+        """Complete the session's last minute, after which no card is asked."""
+        last = calendar().last_minute(now)
+        cards = system_db_manager.get_all_algorithms("running")
+        if last is not None:
+            self._complete_data({card["ticker"] for card in cards}, last + MINUTE, last)
 
     def forget_history(self) -> None:
         """Have every ticker's history fetched again: stocks.db is a new one."""

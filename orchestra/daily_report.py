@@ -180,6 +180,7 @@ def _bars(session: Session) -> Report:
         "no trade": found.no_trade,
         "missing": found.missing,
         "gaps_closed": found.gaps_closed,
+        "corrected": found.corrected,
         "delay_seconds": {
             "p50": found.delay_median,
             "p99": found.delay_p99,

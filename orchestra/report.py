@@ -112,7 +112,8 @@ def _arrivals(bars: dict[str, Any]) -> list[str]:
         return []
     return [
         f"Arrivals       p50 {delay['p50']:.1f}, p99 {delay['p99']:.1f}, max {delay['max']:.1f} s after"
-        f" the minute; {bars['gaps_closed']} bars fetched that the stream did not bring"
+        f" the minute; {bars['gaps_closed']} bars fetched that the stream did not bring,"
+        f" {bars['corrected']} corrected later"
     ]
 
 

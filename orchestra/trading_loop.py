@@ -183,6 +183,7 @@ class _Trader:
             if self._last_minute is not None:
                 self._note_skipped(now)
                 self._last_minute = None
+                self._cycle.end_session(now)
                 self._cycle.audit()
                 housekeeping.after_close(now)
                 self._follow_stocks(self._guard.examine)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from requests.adapters import HTTPAdapter
 
-from database import db_manager, gaps, schema
+from database import db_manager, gaps, schema, smart_fetch, verdicts
 from database.historical_pull import HistoricalFetcher
 from orchestra import exchange as clients
 from orchestra.base import clock
@@ -192,6 +192,39 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(
     assert len(requests) == 2 + 1 + 2
     assert db_manager.count_bars("AAPL", *days) == 64 * 390
     assert HistoricalFetcher().fetch("AAPL", *days) == 0
+
+
+def test_each_day_of_a_fetch_is_asked_for_and_stored_whole(
+    exchange: Exchange, requests: Requests
+) -> None:
+    # From the middle of a session, over a half day: no piece ends within a day
+    HistoricalFetcher().fetch("AAPL", "2023-11-01T17:00:00Z", "2024-01-31T15:00:00Z")
+    bounds = [(each["start"][11:16], each["end"][11:16]) for each in requests]
+    assert bounds == [
+        ("17:00", "20:59"),
+        ("14:30", "20:59"),
+        ("14:30", "20:59"),
+        ("14:30", "15:00"),
+    ]
+    assert (
+        db_manager.check_data_exists("AAPL", "2023-11-01T17:00:00Z", "2024-01-31T15:00:00Z") == []
+    )
+
+
+def test_a_ticker_that_was_followed_has_its_hole_closed_before_its_history_is_at_hand(
+    exchange: Exchange, requests: Requests
+) -> None:
+    smart_fetch.prefetch("SPY", 100)
+    assert len(requests) == 1  # a new one: nothing but its history
+    set_clock("2024-06-05T20:30:00Z")  # after a day and a half without power
+    smart_fetch.prefetch("SPY", 100)
+    assert len(requests) == 2
+    whole = ("2024-06-04T13:30:00Z", "2024-06-05T20:30:00Z")
+    assert db_manager.check_data_exists("SPY", *whole) == []
+    assert [each.way for each in verdicts.verdicts("SPY", "2024-06-04T14:29:00Z", whole[1])] == [
+        None,
+        *["fetched"] * (330 + 390),
+    ]
 
 
 def test_bars_of_another_source_are_refused_and_nothing_is_written(exchange: Exchange) -> None:

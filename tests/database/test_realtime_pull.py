@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -17,7 +18,7 @@ from database import db_manager, gaps, realtime_pull
 from database.bar_writer import BarWriter
 from database.historical_pull import HistoricalFetcher
 from database.realtime_pull import RealtimeStreamer
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import floor_minute
 from orchestra.simulator import Exchange
@@ -25,6 +26,7 @@ from tests.conftest import Configure
 from tests.database.conftest import bar
 from tests.exchange_fixture import free_port, running_exchange
 
+MANY = ("AAPL", "AMZN", "BAC", "F", "KO", "MSFT", "NVDA", "QQQ", "SPY", "TSLA")
 PATIENCE = 15.0  # machine seconds a test waits for what must happen
 MINUTE = timedelta(minutes=1)
 
@@ -90,6 +92,36 @@ def test_streamed_bars_are_stored_as_history_has_them(
     status = streamer.status()
     assert status.healthy and status.tickers == ("AAPL", "MSFT") and status.restarts == 0
     assert status.last_bar_at is not None and status.last_bar_at >= minute
+
+
+def test_a_minute_of_many_tickers_is_stored_in_one_transaction(
+    exchange: Exchange, streamer: RealtimeStreamer
+) -> None:
+    for ticker in MANY:
+        streamer.subscribe(ticker)
+    connected(streamer)
+    eventually(lambda: subscriptions(exchange)["current"] == sorted(MANY), "all subscribed")
+    next_bar(streamer, *MANY)
+    before = commits()
+    minutes = [next_bar(streamer, *MANY) for _ in range(4)]
+    stored = commits() - before
+    bars = sum(
+        db_manager.count_bars(ticker, clock.stamp(minutes[0]), clock.stamp(minutes[-1]))
+        for ticker in MANY
+    )
+    assert bars == len(MANY) * 4
+    assert 4 <= stored <= 5  # a machine that stalls may cut one in two
+
+
+def commits() -> int:
+    """How many transactions stand in the write-ahead log, by SQLite's file format."""
+    written = Path(f"{settings.current().stocks_db_path}-wal").read_bytes()
+    page = int.from_bytes(written[8:12], "big")
+    salts = written[16:24]  # frames with others are left over from before a checkpoint
+    frames = range(32, len(written) - 24, 24 + page)
+    return sum(
+        written[at + 8 : at + 16] == salts and written[at + 4 : at + 8] != bytes(4) for at in frames
+    )
 
 
 def test_the_threads_live_from_the_first_ticker_to_the_last(

@@ -57,8 +57,12 @@ def test_the_four_verdicts(at: At) -> None:
         on_time, "bar", "2024-06-04T13:34:03Z", "2024-06-04T13:34:00Z", 0.25, "streamed"
     )
     assert verdicts.late_since(utc(OPEN)) == 1
+    db_manager.insert_minute_bars([("NVDA", bar(late, 11.0)), ("NVDA", bar(on_time, 11.0))])
     assert arrivals.prune(utc("2024-06-04T13:32:00Z")) == 1
     assert words("NVDA", OPEN, late) == ["bar", "bar"]
+    assert [each["timestamp"] for each in db_manager.replaced_bars("NVDA", OPEN, on_time)] == [
+        on_time
+    ]
 
 
 def test_a_bars_first_arrival_and_a_minutes_first_asking_count(at: At) -> None:
@@ -86,6 +90,9 @@ def test_a_session_in_figures(at: At) -> None:
         for minute, ms in zip(minutes, delays, strict=False):
             db_manager.insert_minute_bars([(ticker, bar(minute))], {minute: {ticker: ms}})
             at("2024-06-04T13:36:03Z")
+    for close in (10.5, 10.5, 10.25):  # two corrections and a repetition, of one bar
+        db_manager.insert_minute_bars([("BRK.B", bar(minutes[0], close))])
+    assert [each["close"] for each in db_manager.replaced_bars("BRK.B", OPEN, OPEN)] == [10, 10.5]
     with house_sqlite.transaction(schema.stocks()) as connection:
         number = gaps.number_of(minutes[1])
         gaps.cover(connection, "BRK.B", (number, number + 2))
@@ -100,6 +107,7 @@ def test_a_session_in_figures(at: At) -> None:
         no_trade=3,
         missing=3,
         gaps_closed=1,  # REST was faster than the stream
+        corrected=1,
         delay_median=0.2,  # of 0.05 0.1 0.2 0.3 0.35 9.0
         delay_p99=9.0,
         delay_longest=9.0,
@@ -180,7 +188,8 @@ def test_an_older_file_gets_the_table_it_lacks_and_keeps_its_corrections(
     house_sqlite.close_kept()
     path = settings.current().stocks_db_path
     old = sqlite3.connect(path)
-    old.execute("DROP TABLE arrivals")
+    for later in ("TRIGGER bars_replaced", "TABLE replaced_bars", "TABLE arrivals"):
+        old.execute(f"DROP {later}")
     old.execute("CREATE TABLE awaited (ticker TEXT, minute TEXT)")
     old.execute("DELETE FROM sessions WHERE day = '2024-06-05'")
     old.execute("UPDATE contents SET value = '2' WHERE key = 'schema_version'")
