@@ -193,7 +193,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if command.doctor(as_json) else 1)
 
 
-for command in (cli.backtest, cli.replay):
+for command in (cli.backtest, cli.replay, cli.preview):
     main.add_command(command)
 
 

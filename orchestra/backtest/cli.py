@@ -60,3 +60,12 @@ def replay(**arguments: Any) -> None:
     from orchestra.backtest import replay_command
 
     sys.exit(0 if replay_command.replay(**arguments) else 1)
+
+
+@click.command(hidden=True)
+@click.argument("request")
+def preview(request: str) -> None:
+    """Answer the page's REQUEST for a backtest: JSON in, JSON out."""
+    from orchestra.backtest import preview as command
+
+    click.echo(command.preview(request))

@@ -52,13 +52,17 @@ def sessions_of(start: date | None, end: date | None) -> list[Session]:
     return found if start else found[-DEFAULT_SESSIONS:]
 
 
-def read(ticker: str, sessions: list[Session], warmup: int, fetching: Fetching) -> History:
+def read(
+    ticker: str, sessions: list[Session], warmup: int, fetching: Fetching, patient: bool = True
+) -> History:
     """Read a ticker's bars of these sessions. ``fetching(minutes, work)`` shows progress of a fetch.
+
+    Not patient, nothing is fetched while the rate limit's reserve is kept for orders.
 
     Raises BadInput where not one bar is stored nor can be fetched.
     """
     first, last = clock.stamp(sessions[0].open), _last(sessions)
-    notes = _complete(ticker, first, last, fetching)
+    notes = _complete(ticker, first, last, fetching, patient)
     before = _warm_up(ticker, first, warmup)
     connection = schema.stocks()
     rows = past_bars.read(connection, ticker, first, last)
@@ -91,7 +95,7 @@ def _last(sessions: list[Session]) -> str:
     return clock.stamp(min(sessions[-1].close - MINUTE, bars.newest_visible()))
 
 
-def _complete(ticker: str, first: str, last: str, fetching: Fetching) -> list[str]:
+def _complete(ticker: str, first: str, last: str, fetching: Fetching, patient: bool) -> list[str]:
     """Fetch what was never asked for; a sentence where that was not possible."""
     missing = _minutes(db_manager.check_data_exists(ticker, first, last))
     if not missing:
@@ -99,9 +103,7 @@ def _complete(ticker: str, first: str, last: str, fetching: Fetching) -> list[st
     from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load
 
     try:
-        fetching(
-            missing, lambda tell: HistoricalFetcher(patient=True).fetch(ticker, first, last, tell)
-        )
+        fetching(missing, lambda tell: HistoricalFetcher(patient).fetch(ticker, first, last, tell))
         cause = "the exchange has no answer for them yet"
     except AutoTraderError as error:
         cause = str(error)

@@ -19,12 +19,14 @@ from orchestra.base.errors import (
 )
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.web import (
+    backtest_routes,
     market_routes,
     owner_routes,
     report_routes,
     routes,
     security,
 )
+from orchestra.web.backtests import BacktestDesk
 from orchestra.web.description import description
 from orchestra.web.security import ApiError
 from system_databse import create_system_db, system_db_manager
@@ -68,6 +70,8 @@ def create_app() -> Flask:
     app.register_blueprint(owner_routes.blueprint)
     app.register_blueprint(market_routes.blueprint)
     app.register_blueprint(report_routes.blueprint)
+    app.register_blueprint(backtest_routes.blueprint)
+    app.extensions[backtest_routes.DESK] = BacktestDesk()
     app.add_url_rule("/", "page", _page_file, defaults={"name": "index.html"})
     app.add_url_rule("/<name>", "page_file", _page_file)
     app.add_url_rule("/healthz", "healthz", _healthz)

@@ -46,6 +46,7 @@ OF_CARD: Schema = {
     "required": True,
     "schema": {**WHOLE, "minimum": 0, "example": 1},
 }
+OF_BACKTEST: Schema = {**OF_CARD, "name": "backtest_id"}
 OF_TICKER: Schema = {"name": "ticker", "in": "path", "required": True, "schema": TICKER}
 ABOVE_ZERO: Schema = {**WHOLE, "minimum": 1, "maximum": LARGEST_WHOLE}
 NEXT = "The next of the page before."
@@ -197,6 +198,21 @@ def _of_the_market() -> dict[str, Schema]:
     }
 
 
+def _of_the_past() -> dict[str, Schema]:
+    backtest = ref("Backtest")
+    start = _call("Try a card on the newest sessions", backtest, 404, 422, done=202, body=NEW_CARD)
+    busy = _json("Another one is running: one at a time.", ref("Error"))
+    busy["headers"] = {"Retry-After": {"schema": WHOLE, "required": True}}
+    start["responses"]["429"] = busy
+    return {
+        "/api/backtests": {"post": start},
+        "/api/backtests/{backtest_id}": {
+            "parameters": [OF_BACKTEST],
+            "get": _call("What came of it", backtest, 404),
+        },
+    }
+
+
 def _of_the_terminal() -> dict[str, Schema]:
     algorithms = thing(algorithms=list_of(ref("Algorithm")))
     report = thing(report=ref("Report"), days=list_of(DAY))
@@ -217,7 +233,7 @@ def _paths() -> dict[str, Schema]:
         f"/api/algorithms/{{algo_id}}{rest}": {"parameters": [OF_CARD], **calls}
         for rest, calls in _of_a_card().items()
     }
-    return {**_of_all_cards(), **one, **_of_the_market(), **_of_the_terminal()}
+    return {**_of_all_cards(), **one, **_of_the_market(), **_of_the_past(), **_of_the_terminal()}
 
 
 def description() -> dict[str, Any]:

@@ -5,7 +5,9 @@ from typing import Any
 
 from flask import request
 
+from orchestra import catalog
 from orchestra.base.tickers import is_ticker
+from orchestra.parameters import chosen, declared
 from orchestra.web import cards
 from orchestra.web.security import ApiError
 
@@ -40,6 +42,16 @@ def capital_of(body: dict[str, Any]) -> float:
             400, "bad_input", "Expected initial_capital above zero and at most 10^12 dollars."
         )
     return float(capital)
+
+
+def parameters_of(body: dict[str, Any], algo_type: str) -> dict[str, int | float]:
+    """Return a value for each parameter that the algorithm, which must be there and run, declares."""
+    found = catalog.find(algo_type)
+    if found is None:
+        raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
+    if found.error is not None:
+        raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
+    return chosen(declared(found.parameters), body.get("parameters"))
 
 
 def card_or_404(algo_id: int) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from flask.typing import ResponseReturnValue
 from database.calendar import calendar
 from orchestra import catalog
 from orchestra.base import clock, settings
-from orchestra.parameters import chosen, declared
 from orchestra.web import broker_desk, cards, cash, health
 from orchestra.web.inputs import (
     algorithm_of,
     capital_of,
     card_or_404,
+    parameters_of,
     ticker_of,
     whole_argument,
 )
@@ -73,12 +73,7 @@ def create_algorithm() -> ResponseReturnValue:
     """Add a card, if its algorithm exists, its ticker is tradable and its capital is available."""
     body = json_object()
     ticker, algo_type, capital = ticker_of(body), algorithm_of(body), capital_of(body)
-    found = catalog.find(algo_type)
-    if found is None:
-        raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
-    if found.error is not None:
-        raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
-    parameters = chosen(declared(found.parameters), body.get("parameters"))
+    parameters = parameters_of(body, algo_type)
     tradable = broker_desk.ask(f"ticker {ticker}", lambda: cash.broker().validate_ticker(ticker))
     if not tradable:
         raise ApiError(422, "not_tradable", f"{ticker} cannot be traded at this broker.")

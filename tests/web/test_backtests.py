@@ -1,0 +1,164 @@
+"""Backtests over HTTP: a real process for each, one at a time, which gives way to trading."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from database import db_manager
+from orchestra.base import clock
+from orchestra.base.market_calendar import MINUTE, nyse
+from orchestra.simulator import Exchange
+from system_databse import cycle_journal
+from tests.conftest import Configure
+from tests.web.conftest import Api, assert_error, new_api
+
+NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
+BODY = {"ticker": "AAPL", "algorithm_type": "buy_and_hold", "initial_capital": 10_000}
+PATIENCE_SECONDS = 60.0
+HANGS = """
+class Algorithm:
+    def __init__(self, ticker, initial_capital): ...
+    def run(self, current_time, algo_id):
+        while True: pass
+"""
+
+
+def store(sessions: int) -> list[str]:
+    """Store bars that climb by a cent a minute in the newest sessions before 2024-06-04, 10:30."""
+    end = nyse().minute_number(clock.parse("2024-06-04T14:29:00Z")) + 1
+    stamps = [clock.stamp(nyse().minute_at(n)) for n in range(end - 390 * sessions - 60, end)]
+    db_manager.insert_historical_data(
+        "AAPL",
+        [
+            {
+                "timestamp": stamp,
+                "open": 100 + n / 100,
+                "high": 100 + (n + 1) / 100,
+                "low": 100 + n / 100,
+                "close": 100 + (n + 1) / 100,
+                "volume": 1,
+            }
+            for n, stamp in enumerate(stamps)
+        ],
+    )
+    return stamps
+
+
+def ended(api: Api, number: int) -> dict[str, Any]:
+    deadline = clock.elapsed() + PATIENCE_SECONDS
+    while True:
+        found = api.read(f"/api/backtests/{number}")
+        if found["status"] != "running":
+            return dict(found)
+        assert clock.elapsed() < deadline
+        clock.pause(0.05)
+
+
+def asked(api: Api, **changes: object) -> dict[str, Any]:
+    response = api.post("/api/backtests", BODY | changes)
+    assert response.status_code == 202, response.text
+    begun = response.json
+    assert begun is not None
+    assert (begun["status"], begun["result"], begun["error"]) == ("running", None, None)
+    return ended(api, begun["id"])
+
+
+def test_the_newest_sessions_in_a_few_figures(locked: Api, configure: Configure) -> None:
+    """Without the PIN: nothing of it is traded."""
+    configure(ALPACA_DATA_URL=NOBODY)
+    stamps = store(19)
+    found = asked(locked)
+    assert (found["status"], found["error"]) == ("done", None)
+    result = found["result"]
+    assert (result["sessions"], result["start"], result["end"]) == (20, "2024-05-07", "2024-06-04")
+    # Bought at the open of the second bar, 100.01; the last close is 174.70
+    assert (result["fill"], result["trades"]) == ("open", 1)
+    assert result["pnl"] == pytest.approx(99 * 74.69)
+    assert result["return"] == pytest.approx(99 * 74.69 / 10_000)
+    assert result["max_drawdown"] == 0
+    assert result["buy_and_hold"]["return"] == pytest.approx(result["return"])
+    points = result["spark"]
+    assert 90 <= len(points) <= 100
+    assert points[-1] == [stamps[-1], pytest.approx(10_000 + 99 * 74.69)]
+    assert result["notes"] == []
+
+
+def test_history_that_nobody_asked_for_is_fetched(api: Api, exchange: Exchange) -> None:
+    found = asked(api, ticker="MSFT")
+    assert found["status"] == "done"
+    bars = db_manager.count_bars("MSFT", "2024-05-07T00:00:00Z", "2024-06-04T14:30:00Z")
+    assert bars == 19 * 390 + 60
+
+
+def test_a_ticker_without_history_is_a_sentence(locked: Api, configure: Configure) -> None:
+    configure(ALPACA_DATA_URL=NOBODY)
+    found = asked(locked, ticker="NONE")
+    assert (found["status"], found["result"]) == ("failed", None)
+    assert found["error"].startswith("There are no bars of NONE from 2024-05-07 to 2024-06-04")
+
+
+@pytest.fixture
+def mine(tmp_path: Path, configure: Configure) -> Callable[[str], None]:
+    def write(code: str) -> None:
+        path = tmp_path / "mine" / "mine.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(code)
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # long at rest
+
+    configure(ALGORITHMS_DIR=tmp_path / "mine", ALPACA_DATA_URL=NOBODY)
+    return write
+
+
+def test_what_fails_says_so(mine: Callable[[str], None], locked: Api) -> None:
+    mine(HANGS.replace("while True: pass", "return 1 / 0"))
+    store(19)
+    found = asked(new_api(), algorithm_type="mine")
+    assert found["status"] == "failed"
+    assert found["error"] == (
+        "It failed 3 times in a row: mine.py line 5: ZeroDivisionError: division by zero."
+    )
+    mine(HANGS.replace("while True: pass", "import os; os._exit(1)"))
+    assert asked(new_api(), algorithm_type="mine")["error"].startswith("It ended without an answer")
+    mine(HANGS.replace("while True: pass", "return bytearray(4 * 1024**3)"))
+    assert "MemoryError" in asked(new_api(), algorithm_type="mine")["error"]
+
+
+def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
+    mine: Callable[[str], None], locked: Api
+) -> None:
+    mine(HANGS)
+    store(19)
+    api = new_api()
+    first = api.post("/api/backtests", BODY | {"algorithm_type": "mine"})
+    assert first.status_code == 202
+    busy = api.post("/api/backtests", BODY | {"algorithm_type": "mine"})
+    assert_error(busy, 429, "busy")
+    assert busy.headers["Retry-After"] == "1"
+    number = (first.json or {})["id"]
+    cycle_journal.record(clock.now() - MINUTE, 9_000.0, 1.0)  # late before it was started
+    cycle_journal.record(clock.now(), 100.0, 1.0)  # a usual one
+    clock.pause(0.5)
+    assert api.read(f"/api/backtests/{number}")["status"] == "running"
+    cycle_journal.record(clock.now(), 900.0, 1.0)
+    found = ended(api, number)
+    assert (found["status"], found["result"]) == ("stopped", None)
+    assert found["error"] == "Stopped: the trading minute was late, and comes first."
+    again = api.post("/api/backtests", BODY | {"algorithm_type": "mine"})
+    assert again.status_code == 202
+    cycle_journal.record(clock.now(), 900.0, 1.0)
+    ended(api, (again.json or {})["id"])
+
+
+def test_what_makes_no_sense_is_refused(locked: Api) -> None:
+    for change, status, code in (
+        ({"ticker": "1"}, 400, "bad_input"),
+        ({"initial_capital": 0}, 400, "bad_input"),
+        ({"algorithm_type": "none"}, 404, "no_such_algorithm"),
+        ({"parameters": {"invest": 1000}}, 400, "bad_input"),
+        ({"parameters": {"nothing": 1}}, 400, "bad_input"),
+    ):
+        assert_error(locked.post("/api/backtests", BODY | change), status, code)
+    assert_error(locked.get("/api/backtests/1"), 404, "not_found")
