@@ -5,6 +5,7 @@ import { capital, dollars } from "./format.js";
 import { MoneyPad } from "./money.js";
 import { Parameters } from "./parameters.js";
 import { Picker } from "./picker.js";
+import { Preview } from "./preview.js";
 import { TickerPad } from "./tickers.js";
 
 const IDLE_MS = 120_000;
@@ -16,12 +17,13 @@ export class AddDialog {
   #close;
 
   /**
-   * `send(card)` adds it or throws; `suggest(typed)` answers tickers; `close(id)` ends the dialog, id null when
-   * nothing was added.
+   * `send(card)` adds it or throws; `suggest(typed)` answers tickers; `past` starts backtests and looks at them;
+   * `close(id)` ends the dialog, id null when nothing was added.
    */
-  constructor({ send, suggest, close }) {
+  constructor({ send, suggest, past, close }) {
     this.send = send;
     this.#close = close;
+    this.preview = new Preview(past);
     this.#build(suggest);
     this.#activate("algorithm");
     this.#changed();
@@ -66,10 +68,8 @@ export class AddDialog {
     this.values = Object.fromEntries(Object.keys(LABELS).map((name) => [name, el("output")]));
     this.fields = Object.fromEntries(Object.keys(LABELS).map((name) => [name, this.#field(name)]));
     this.fields.parameters.hidden = true;
-    // Gets the event "draft" whenever what was chosen changes: the card as it would be sent, null while not whole
-    this.preview = el("div", { class: "preview", "data-preview": "" });
     this.pad = el("div", { class: "pad" });
-    const form = el("div", { class: "form" }, ...Object.values(this.fields), this.preview);
+    const form = el("div", { class: "form" }, ...Object.values(this.fields), this.preview.node);
     const label = { class: "layer add", "data-add": "", role: "dialog", "aria-label": "Add a card", tabindex: -1 };
     this.node = el("section", label, el("div", { class: "columns" }, form, this.pad), this.#foot());
   }
@@ -125,7 +125,7 @@ export class AddDialog {
     setText(this.values.parameters, this.parameters.summary);
     setText(this.error, "");
     setText(this.guide, missing || `${this.picker.chosen} will trade ${this.tickers.text} with ${this.values.capital.textContent}`);
-    this.preview.dispatchEvent(new CustomEvent("draft", { detail: missing ? null : this.#card() }));
+    this.preview.draft(missing ? null : this.#card());
   }
 
   /** What is still missing, as a sentence; empty when the card can be sent. */

@@ -107,6 +107,8 @@ export const api = {
   assets: (typed) => get(`assets${asked({ q: typed })}`),
   report: (day) => get(`report${asked({ day })}`),
   cash: () => get("account/cash"),
+  startBacktest: (card) => request("POST", "backtests", { body: card, token: door.pass() }),
+  backtest: (id) => get(`backtests/${id}`),
   validatePin: (pin) => request("POST", "validate-pin", { body: { pin } }),
   addCard: (card, token) => request("POST", "algorithms", { body: card, token }),
   stopCard: (id, liquidate, token) => request("DELETE", `algorithms/${id}?liquidate=${liquidate}`, { token }),

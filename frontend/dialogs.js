@@ -34,6 +34,7 @@ export class Dialogs {
     const dialog = new AddDialog({
       send: (card) => session.run(`Add ${card.ticker}`, (token) => api.addCard(card, token)),
       suggest: api.assets,
+      past: { start: api.startBacktest, look: api.backtest },
       close: async (id) => {
         layers.close(dialog);
         if (id === null) return;

@@ -67,10 +67,8 @@ def read(
     connection = schema.stocks()
     rows = past_bars.read(connection, ticker, first, last)
     if not rows:
-        raise BadInput(
-            f"There are no bars of {ticker} from {sessions[0].day} to {sessions[-1].day}:"
-            " see python -m orchestra fetch."
-        )
+        missing = f"There are no bars of {ticker} from {sessions[0].day} to {sessions[-1].day}."
+        raise BadInput(" ".join([missing, *(note.partition(": ")[2] for note in notes)]))
     begin = before[0][0] if before else first
 
     def load(other: str) -> list[Row]:

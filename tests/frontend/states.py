@@ -21,6 +21,7 @@ from tests.frontend.wire import (
     minute,
     spark,
     transaction,
+    tried,
 )
 
 LONG_NAME = "momentum_breakout_with_volume"
@@ -204,6 +205,9 @@ def adding(wall: Wall) -> Walk:
     wall.find("[data-usual]").click()
     wall.find("[data-field=capital]").click()
     wall.press("999999999")
+    note = "290 minutes of history are missing and count as without a trade: it has no answer"
+    wall.api.replies["GET backtests/1"] = Answer(tried(-1234.5, trades=1234, notes=[note]))
+    wall.find("[data-preview] >> text=buy & hold").wait_for()
     yield "add_capital"
     wall.act("submit")
     wall.find("text=more than is available").wait_for()

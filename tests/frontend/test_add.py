@@ -277,29 +277,6 @@ def test_both_rules_of_the_cash_are_shown(wall: Wall) -> None:
     assert said == "$25,000.50 available (strict rule)$30,000.00 by the net rule"
 
 
-def test_the_preview_hears_of_every_whole_draft(open_wall: OpenWall) -> None:
-    wall = open_wall(tunable())
-    open_dialog(wall)
-    wall.find("[data-preview]").evaluate(
-        "(node) => { window.drafts = [];"
-        " node.addEventListener('draft', ({ detail }) => window.drafts.push(detail)); }"
-    )
-    fill_in(wall, "KO", "50")
-    wall.find("[data-field=parameters]").click()
-    wall.press("19")
-    wall.find("[data-usual]").click()
-    card = {"ticker": "KO", "algorithm_type": "sma_crossover"}
-    assert wall.page.evaluate("window.drafts") == [
-        None,
-        None,
-        {**card, "initial_capital": 5, "parameters": {"short": 20, "factor": 1.5}},
-        {**card, "initial_capital": 50, "parameters": {"short": 20, "factor": 1.5}},
-        None,
-        {**card, "initial_capital": 50, "parameters": {"short": 19, "factor": 1.5}},
-        {**card, "initial_capital": 50, "parameters": {"short": 20, "factor": 1.5}},
-    ]
-
-
 def test_a_suggestion_is_taken_with_one_tap(wall: Wall) -> None:
     open_dialog(wall)
     wall.press("NV")

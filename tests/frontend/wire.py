@@ -179,6 +179,26 @@ REPORT: Json = {
 CASH = {"available": 25000.5, "cash": 45000.5, "allocated": 20000.0, "uncommitted": 30000.0}
 
 
+def tried(pnl: float = 310.0, **changes: Any) -> Json:
+    """A backtest of a card of 10,000 dollars that is done."""
+    values = [10_000 + pnl * n / 99 + 60 * math.sin(n / 7) for n in range(99)]
+    result: Json = {
+        "sessions": 20,
+        "start": "2023-12-04",
+        "end": "2024-01-02",
+        "fill": "open",
+        "capital": 10_000.0,
+        "pnl": pnl,
+        "return": pnl / 10_000,
+        "max_drawdown": -0.0182,
+        "trades": 14,
+        "buy_and_hold": {"return": 0.0205, "max_drawdown": -0.03},
+        "spark": spark([*values, 10_000 + pnl]),
+        "notes": [],
+    }
+    return {"id": 1, "status": "done", "result": {**result, **changes}, "error": None}
+
+
 class FakeApi:
     """Answers every request to /api; a test changes the fields, or `replies` for one call."""
 
@@ -244,6 +264,10 @@ class FakeApi:
             "GET assets": lambda: Answer(ASSETS),
             "POST validate-pin": lambda: self._check_pin(call),
             "POST algorithms": lambda: self._add(call),
+            "POST backtests": lambda: Answer(
+                {"id": 1, "status": "running", "result": None, "error": None}, 202
+            ),
+            "GET backtests/1": lambda: Answer(tried()),
             "GET bars": lambda: Answer({"items": self.bars}),
             "GET equity": lambda: Answer({"items": self.equity}),
             "GET transactions": lambda: Answer({"items": self.transactions, "next": None}),
