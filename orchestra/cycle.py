@@ -148,13 +148,13 @@ class Cycle:
         if bar_minute is None or not tickers:
             return
         until = clock.due(minute, clock.BAR_DUE)
-        self._websockets.streamer.wait_for_bars(tickers, bar_minute, until)
+        late = self._websockets.streamer.wait_for_bars(tickers, bar_minute, until)
         due = clock.stamp(bar_minute)
         try:
             HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
         except AutoTraderError as error:
             log.warning("Bars of %s are missing: %s", due, error)
-        still = [each for each in tickers if db_manager.check_data_exists(each, due, due)]
+        still = [each for each in late if db_manager.check_data_exists(each, due, due)]
         arrivals.note_asked(bar_minute, still)
 
     def _exits(self, minute: datetime, unsettled: set[int]) -> list[Intent]:

@@ -96,8 +96,8 @@ class AlgorithmRunner:
             _end(worker)
 
     def _batch(self, places: int) -> list[Task]:
-        """The next tasks for one worker: so many that all of them stay busy to the end."""
-        size = min(LARGEST_BATCH, 1 + len(self._waiting) // (2 * places))
+        """The next tasks for one worker: its share of what waits, in few messages."""
+        size = min(LARGEST_BATCH, -(-len(self._waiting) // places))
         batch = [self._waiting.popleft()]
         while len(batch) < size and self._waiting[0].algorithm_id not in self._slow:
             batch.append(self._waiting.popleft())
@@ -128,6 +128,8 @@ class AlgorithmRunner:
         for index, worker in busy:
             if worker.connection in ready:
                 yield self._receive(index)
+                while worker is self._workers[index] and worker.tasks and worker.connection.poll():
+                    yield self._receive(index)
             elif clock.elapsed() >= worker.started + deadline:
                 yield self._give_up(index, f"It took longer than {deadline:g} s and was ended")
             elif worker.is_slow(clock.elapsed()) and len(worker.tasks) > 1:

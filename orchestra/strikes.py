@@ -37,9 +37,10 @@ def forget(card: dict[str, Any]) -> None:
 def resume_changed_files(cards: list[dict[str, Any]]) -> None:
     """Pause cards whose file is gone; let paused ones go on whose file is another than it was."""
     states = card_states.all_states()
+    files = {name: _file_of(name) for name in {card["algorithm_type"] for card in cards}}
     for card in cards:
         state = states.get(card["id"])
-        file = _file_of(card)
+        file = files[card["algorithm_type"]]
         if state is None:
             if file == GONE:
                 _pause(card, f"The file {card['algorithm_type']}.py is gone.")
@@ -51,11 +52,11 @@ def resume_changed_files(cards: list[dict[str, Any]]) -> None:
 
 def _pause(card: dict[str, Any], reason: str) -> None:
     forget(card)
-    card_states.set_state(card["id"], "paused", reason, file=_file_of(card))
+    card_states.set_state(card["id"], "paused", reason, file=_file_of(card["algorithm_type"]))
     log.error("Card %s is paused: %s", card["id"], reason)
 
 
-def _file_of(card: dict[str, Any]) -> str:
-    path = settings.current().algorithms_dir / f"{card['algorithm_type']}.py"
+def _file_of(algorithm_type: str) -> str:
+    path = settings.current().algorithms_dir / f"{algorithm_type}.py"
     found = loader.signature(path)
     return GONE if found is None else "-".join(map(str, found))

@@ -51,8 +51,10 @@ def set_state(
 
 def clear_expired() -> None:
     """Take away the states whose time is over."""
-    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        connection.execute("DELETE FROM card_state WHERE until <= ?", (clock.stamp(),))
+    now = clock.stamp()
+    if any(state.until is not None and state.until <= now for state in all_states().values()):
+        with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            connection.execute("DELETE FROM card_state WHERE until <= ?", (now,))
 
 
 def resume(algo_id: int) -> bool:

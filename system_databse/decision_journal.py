@@ -1,6 +1,6 @@
 """The decision journal: what each card answered in each minute, holds included, and why."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,11 +31,13 @@ class JournalledDecision:
 
 def record(decisions: list[JournalledDecision]) -> None:
     """Store one minute's decisions; a minute that was recorded already keeps its first answer."""
+    if not decisions:
+        return
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.executemany(
             "INSERT INTO decisions VALUES (:algorithm_id, :minute, :bar, :action, :shares,"
             " :reason, :verdict, :milliseconds, :awaits) ON CONFLICT DO NOTHING",
-            [asdict(decision) for decision in decisions],
+            [vars(decision) for decision in decisions],
         )
 
 

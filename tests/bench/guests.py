@@ -1,109 +1,210 @@
-"""What a card's minute costs through the workers, beside the same run() calls in a plain loop.
+"""What a minute of cards costs: workers beside a plain loop, a cycle beside its bare reads, memory, stats.
 
-Run by hand: .venv/bin/python -m tests.bench.guests. Prints ratios to a floor measured in the same run.
+Run by hand: .venv/bin/python -m tests.bench.guests [--quick]. Rounds are interleaved and medians compared.
 """
 
+import contextlib
 import os
 import statistics
-import tempfile
-from collections.abc import Callable
-from dataclasses import fields
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from algorithms.sma_crossover import Algorithm
 from database import db_manager
+from database.realtime_pull import RealtimeStreamer
+from orchestra import worker
+from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.asking import ask
-from orchestra.base import clock
-from orchestra.base.market_calendar import MINUTE, floor_minute, nyse
-from orchestra.base.settings import Settings
+from orchestra.audit import Audit
+from orchestra.base import clock, memory, settings, sqlite
+from orchestra.base.market_calendar import MINUTE, nyse
+from orchestra.cycle import Cycle
+from orchestra.execution import Execution
+from orchestra.loader import load_algorithm
 from orchestra.runner import AlgorithmRunner
-from system_databse import system_db_manager
-from tests.exchange_fixture import change, set_clock
+from orchestra.splits import Splits
+from orchestra.websocket_manager import WebSocketManager
+from orchestra.worker import Task
+from system_databse import create_system_db, system_db_manager
+from tests.bench.place import own_place
+from tests.bench.rows import Row, at_most, run
+from tests.exchange_fixture import change, running_exchange, set_clock
 
-NOW = "2024-06-04T18:00:02Z"
-ROUNDS = 15
+FIRST_MINUTE = clock.parse("2024-06-04T18:01:00Z")
+TICKERS = ["AAPL", "AMZN", "BAC", "GLD", "GOOGL", "IWM", "JPM", "MSFT", "NVDA", "SPY"]
+NEWEST = "SELECT * FROM bars WHERE ticker = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT 1"
+SUMS = "SELECT * FROM transactions WHERE algorithm_id = ?"
+TABLE = "CREATE TABLE bare (minute TEXT, card INTEGER, PRIMARY KEY (minute, card)) WITHOUT ROWID"
+ANSWER = "INSERT INTO bare (card, minute) VALUES (?, ?)"
+RUNS = 100
+Cards = list[dict[str, Any]]
 
 
-def main() -> None:
-    for each in fields(Settings):
-        os.environ[each.name.upper()] = ""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        change(SYSTEM_DB=folder / "s.db", STOCKS_DB=folder / "b.db", LOG_DIR=folder)
-        set_clock(NOW)
+class NoStream(RealtimeStreamer):
+    """A stream that has brought everything: the bars are in stocks.db."""
+
+    def subscribe(self, ticker: str) -> None: ...
+
+    def unsubscribe(self, ticker: str) -> None: ...
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Yield the rows of 20 and 200 cards on 10 tickers; a minute of the market for each round."""
+    rounds = 15 if quick else 60
+    per_card = {}
+    with own_place() as folder, running_exchange(MARKET_CLOCK_START=clock.stamp(FIRST_MINUTE)):
+        create_bars(rounds + 1)
         with AlgorithmRunner() as runner:
-            cards_20, cards_200 = new_cards(20), new_cards(200)
-            measure(runner, cards_20, cards_200)
-            print(f"all workers and their server together: {workers_pss(runner) / 1024:.0f} MB PSS")
+            for count in (20, 200):
+                change(SYSTEM_DB=folder / f"{count}-cards.db")
+                taken = of_cards(runner, new_cards(count), rounds)
+                per_card[count] = taken["cycle"] / count
+                yield from rows_of(count, taken)
+            flat = Row(
+                "a card of 200 beside a card of 20",
+                f"{per_card[200]:.3f} ms",
+                f"{per_card[20]:.3f} ms",
+                "at most 1.2x",
+                per_card[200] <= 1.2 * per_card[20],
+                per_card[200] / per_card[20],
+            )
+            yield flat
+            pss = workers_mb(runner)
+            yield Row(
+                "memory of all workers (PSS)", f"{pss:.0f} MB", "", "at most 120 MB", pss <= 120
+            )
+        yield from unchanged_file()
 
 
-def new_cards(count: int) -> list[dict[str, object]]:
-    tickers = [f"T{letter}" for letter in "ABCDEFGHIJ"]
-    session = nyse().session_at(clock.now())
+def rows_of(count: int, taken: dict[str, float]) -> Iterator[Row]:
+    if count == 20:
+        yield at_most("20 cards asked, beside the plain loop", taken["ask"], taken["loop"], 3, "ms")
+        own = taken["cycle"] - taken["loop"]
+        yield Row(
+            "the cycle's own work, 20 cards", f"{own:.1f} ms", "", "at most 100 ms", own <= 100
+        )
+    yield at_most(
+        f"a card-minute of {count}, beside bare reads and algorithm",
+        taken["cycle"] / count,
+        taken["floor"] / count,
+        2,
+        "ms",
+    )
+
+
+def of_cards(runner: AlgorithmRunner, cards: Cards, rounds: int) -> dict[str, float]:
+    """Median ms of each kind of work over new minutes, the first of which warms up."""
+    minute = FIRST_MINUTE
+    taken: dict[str, list[float]] = {"loop": [], "ask": [], "floor": [], "cycle": []}
+    with cycle_of(runner) as cycle:
+        for _ in range(rounds + 1):
+            set_clock(clock.stamp(minute + 2 * MINUTE / 60))
+            work = {
+                "loop": lambda: plain_loop(cards),
+                "ask": lambda at=minute: list(ask(runner, cards, at, at - MINUTE)),
+                "floor": lambda at=minute: bare(cards, at),
+                "cycle": lambda at=minute: cycle.run(at),
+            }
+            for name, call in work.items():
+                taken[name].append(milliseconds(call))
+            minute += MINUTE * (2 if minute.minute % 5 == 4 else 1)  # none of those with an audit
+    return {name: statistics.median(times[1:]) for name, times in taken.items()}
+
+
+def milliseconds(call: Callable[[], object]) -> float:
+    started = clock.elapsed()
+    call()
+    return (clock.elapsed() - started) * 1000
+
+
+def plain_loop(cards: Cards) -> None:
+    """The same run() calls in this process, one after the other."""
+    now = clock.stamp()
+    for card in cards:
+        Algorithm(card["ticker"], card["initial_capital"]).run(now, card["id"])
+
+
+def bare(cards: Cards, minute: datetime) -> None:
+    """What no cycle can do without: its reads, the same algorithm, the answers in one transaction."""
+    stocks = sqlite.kept(settings.current().stocks_db_path, synchronous="NORMAL")
+    ledger = system_db_manager.ledger()
+    until = clock.stamp(minute - MINUTE)
+    for ticker in {card["ticker"] for card in cards}:
+        stocks.execute(NEWEST, (ticker, until)).fetchone()
+    for card in cards:
+        ledger.execute(SUMS, (card["id"],)).fetchall()
+    plain_loop(cards)
+    with sqlite.transaction(ledger):
+        ledger.executemany(ANSWER, [(card["id"], until) for card in cards])
+
+
+def new_cards(count: int) -> Cards:
+    create_system_db.create_database()
+    system_db_manager.ledger().execute(TABLE)
+    for n in range(count):
+        system_db_manager.create_algorithm(TICKERS[n % len(TICKERS)], "sma_crossover", 1000)
+    return system_db_manager.get_all_algorithms()
+
+
+def create_bars(minutes: int) -> None:
+    """A bar for every minute of the session so far, and of those that will be run."""
+    session = nyse().session_at(FIRST_MINUTE)
     assert session is not None
-    for ticker in tickers:
-        opening = session.open
-        bars = [bar_at(opening + n * MINUTE, n) for n in range(270)]
+    last = FIRST_MINUTE + MINUTE * (2 * minutes)
+    for ticker in TICKERS:
+        bars, moment = [], session.open
+        while moment < min(last, session.close):
+            price = 100 + (len(bars) * 7919 % 101) / 100
+            figures = dict.fromkeys(("open", "high", "low", "close"), price)
+            bars.append({"timestamp": clock.stamp(moment), **figures, "volume": 100})
+            moment += MINUTE
         db_manager.insert_historical_data(ticker, bars)
-    ids = [
-        system_db_manager.create_algorithm(tickers[n % 10], "sma_crossover", 1000)
-        for n in range(count)
-    ]
-    return [card for card in system_db_manager.get_all_algorithms() if card["id"] in ids]
 
 
-def bar_at(moment: object, n: int) -> dict[str, object]:
-    price = 100 + (n * 7919 % 101) / 100
-    figures = {"open": price, "high": price, "low": price, "close": price, "volume": 100}
-    return {"timestamp": clock.stamp(moment), **figures}  # type: ignore[arg-type]
+@contextmanager
+def cycle_of(runner: AlgorithmRunner) -> Iterator[Cycle]:
+    """A cycle as the trading loop puts it together, with the stream silent."""
+    with contextlib.redirect_stdout(None):
+        wrapper = AlpacaWrapper()
+    execution = Execution(wrapper)
+    stream = WebSocketManager(NoStream())
+    try:
+        yield Cycle(execution, Audit(wrapper), Splits(wrapper), runner, stream)
+    finally:
+        execution.close()
 
 
-def measure(runner: AlgorithmRunner, few: list, many: list) -> None:  # type: ignore[type-arg]
-    minute = floor_minute(clock.now())
-    bar_minute = minute - MINUTE
-
-    def through_workers(cards: list) -> Callable[[], object]:  # type: ignore[type-arg]
-        return lambda: list(ask(runner, cards, minute, bar_minute))
-
-    def plain(cards: list) -> Callable[[], object]:  # type: ignore[type-arg]
-        return lambda: [
-            Algorithm(card["ticker"], card["initial_capital"]).run(NOW, card["id"])
-            for card in cards
-        ]
-
-    work = {
-        "20 cards, plain loop": plain(few),
-        "20 cards, workers": through_workers(few),
-        "200 cards, plain loop": plain(many),
-        "200 cards, workers": through_workers(many),
-    }
-    taken: dict[str, list[float]] = {name: [] for name in work}
-    for _ in range(ROUNDS + 1):  # interleaved; the first round warms up
-        for name, call in work.items():
-            started = clock.elapsed()
-            call()
-            taken[name].append((clock.elapsed() - started) * 1000)
-    median = {name: statistics.median(times[1:]) for name, times in taken.items()}
-    for name, milliseconds in median.items():
-        print(f"{name:24} {milliseconds:8.1f} ms")
-    print(f"20 cards: {median['20 cards, workers'] / median['20 cards, plain loop']:.2f}x the loop")
-    per_card = {n: median[f"{n} cards, workers"] / n for n in (20, 200)}
-    print(f"a card of 200 costs {per_card[200] / per_card[20]:.2f}x a card of 20")
+def workers_mb(runner: AlgorithmRunner) -> float:
+    """MB of PSS of all workers and the server they are forked from."""
+    server = Path(f"/proc/{runner._workers[0].process.pid}/stat").read_text()
+    return memory.tree_mb(int(server.rpartition(")")[2].split()[1])) or 0.0
 
 
-def workers_pss(runner: AlgorithmRunner) -> int:
-    """KiB of all workers and the server they are forked from, shared pages counted once."""
-    pids = {worker.process.pid for worker in runner._workers}
-    parents = {
-        int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in pids
-    }
-    total = 0
-    for pid in pids | parents:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total
+def unchanged_file() -> Iterator[Row]:
+    """What running a file costs that has not changed since it was imported."""
+    task = Task(1, "sma_crossover", TICKERS[0], 1000.0, clock.stamp(FIRST_MINUTE))
+    worker.run(task)
+    counted: Counter[str] = Counter()
+    counting = True
+    sys.addaudithook(lambda event, _: counted.update([event] if counting else []))
+    for _ in range(RUNS):
+        assert worker.run(task).answer is not None
+    counting = False
+    again = counted["import"] + counted["exec"]
+    yield Row(f"imports in {RUNS} runs of a file", str(again), "", "none", again == 0)
+    stat, stats = os.stat, []
+    os.stat = lambda *path, **more: stats.append(path) or stat(*path, **more)  # type: ignore
+    try:
+        load_algorithm("sma_crossover")
+    finally:
+        os.stat = stat
+    yield Row("stats of an unchanged file", str(len(stats)), "", "one", len(stats) == 1)
 
 
 if __name__ == "__main__":
-    main()
+    run(measure)

@@ -464,11 +464,11 @@ class Terminal(RuleBasedStateMachine):
         self.start()
 
     def settle(self) -> None:
-        """Audit until nothing is open, as minute after minute would."""
+        """Audit until nothing is open and every outcome told, as minute after minute would."""
         give_up_at = clock.elapsed() + SETTLE_SECONDS
         self.cycle.audit()
-        while order_journal.open_orders():
-            assert clock.elapsed() < give_up_at, "orders stay open for ever"
+        while order_journal.open_orders() or decision_journal.awaiting():
+            assert clock.elapsed() < give_up_at, "orders or outcomes stay open for ever"
             clock.pause(0.002)
             self.cycle.audit()
 
