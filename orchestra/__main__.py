@@ -152,7 +152,7 @@ def report(**arguments: Any) -> None:
 
 
 @main.command()
-@click.option("--if-due", is_flag=True, help="Only if tonight's is not there yet.")
+@click.option("--if-due", is_flag=True, help="Only if tonight's is not in its place yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def backup(if_due: bool, as_json: bool) -> None:
     """Back the ledger up, also while it is traded on: verified, into BACKUP_DIR.
@@ -163,8 +163,16 @@ def backup(if_due: bool, as_json: bool) -> None:
     from orchestra import nightly
     from orchestra.base import clock
 
-    if not if_due or nightly.is_due(clock.machine_now()):
+    if not if_due or nightly.is_due(clock.machine_now()) or nightly.is_wanting():
         command.backup(as_json)
+
+
+@main.command()
+def notify() -> None:
+    """Send a test message to each of NOTIFY_URLS, and say what came of it."""
+    from orchestra import notify as command
+
+    sys.exit(0 if command.notify() else 1)
 
 
 @main.command()

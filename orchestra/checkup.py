@@ -4,46 +4,27 @@ Nothing is changed by it; what does not exist yet is not made.
 """
 
 import difflib
-import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, redirect_stdout
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
 
-import requests
 from dotenv import dotenv_values
 
+from orchestra import whats_running
 from orchestra.base import clock, disk, settings, sqlite
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT, Settings
 from orchestra.first_aid import Finding
+from orchestra.messenger import NOT_INSTALLED
+from orchestra.whats_running import LOOK_AT, REMEDIES, RUN
 from system_databse import backups, create_system_db
 
-UNITS = ("autotrader-api.service", "autotrader-orchestrator.service", "autotrader-backup.timer")
-RUN = ".venv/bin/python -m orchestra"
-LOOK_AT = "See logs/orchestrator.log and logs/api.log."
 OLD_BACKUP_DAYS = 3
 CALENDAR_DAYS = 180
-HTTP_SECONDS = 5.0
-# What to do about a part of the running terminal that is not well
-REMEDIES = {
-    "orchestrator": f"{LOOK_AT} As a service: sudo systemctl restart autotrader-orchestrator",
-    "workers": "See logs/orchestrator.log: an algorithm may end its process.",
-    "stream": "It is connected anew by itself. If it stays: is another program on the same keys?",
-    "broker": "It is asked again by itself. If it stays: https://status.alpaca.markets",
-    "clock": "timedatectl set-ntp true, and a network.",
-    "data": "They come by themselves once the exchange answers.",
-    "databases": f"If it is the ledger: stop the terminal, then {RUN} restore",
-    "ledger": f"Stop the terminal, then {RUN} restore; or add a card to go on without it.",
-    "disk": "Free some space; what is large: du -xh --max-depth=2 . | sort -h",
-    "backups": f"{RUN} backup",
-    "pin": "Change it: menu, Change PIN.",
-}
 
 
 def look_over_terminal() -> Iterator[Finding]:
@@ -53,7 +34,7 @@ def look_over_terminal() -> Iterator[Finding]:
     except AutoTraderError as error:
         yield Finding("settings", "down", str(error), "Correct .env.")
         return
-    running = _running(chosen)
+    running = whats_running.parts(chosen)
     looks: tuple[Callable[[], Finding], ...] = (
         lambda: _settings(chosen),
         lambda: _broker(chosen, running is not None),
@@ -62,12 +43,13 @@ def look_over_terminal() -> Iterator[Finding]:
         lambda: _ledger(chosen),
         lambda: _stocks(chosen),
         lambda: _backups(chosen),
+        lambda: _notifications(chosen),
         _calendar,
-        _services,
-        lambda: _terminal(chosen, running is not None),
+        whats_running.services,
+        lambda: whats_running.page(chosen, answers=running is not None),
     )
     own = {found.part: found for found in map(_looked, looks)}
-    told = {part: _told(part, state) for part, state in (running or {}).items()}
+    told = {part: whats_running.told(part, state) for part, state in (running or {}).items()}
     for part, found in told.items():
         if part not in own or (found.status != "ok" and own[part].status == "ok"):
             own[part] = found
@@ -218,6 +200,16 @@ def _backups(chosen: Settings) -> Finding:
     return Finding("backups", "ok", f"{told}{f', also in {second}' if second else ''}, whole.")
 
 
+def _notifications(chosen: Settings) -> Finding:
+    if not chosen.notify_urls:
+        return Finding("notifications", "ok", "Nobody is told: NOTIFY_URLS is empty.")
+    if find_spec("apprise") is None:
+        told, _, remedy = NOT_INSTALLED.partition(": ")
+        return Finding("notifications", "degraded", f"{told}.", remedy)
+    count = len(chosen.notify_urls)
+    return Finding("notifications", "ok", f"{count} services are told.", f"Try it: {RUN} notify")
+
+
 def _calendar() -> Finding:
     last = nyse().sessions[-1].day
     days = (last - clock.machine_now().date()).days
@@ -225,71 +217,3 @@ def _calendar() -> Finding:
     if days < CALENDAR_DAYS:
         return Finding("calendar", "degraded", message, "Update the program: git pull")
     return Finding("calendar", "ok", message)
-
-
-def _services() -> Finding:
-    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
-        return Finding(
-            "services", "ok", "systemd does not run here: ./start_pi.sh starts the terminal."
-        )
-    asked = ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", *UNITS]
-    told = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout
-    units = [
-        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for block in told.strip().split("\n\n")
-    ]
-    if all(unit.get("LoadState") == "not-found" for unit in units):
-        message = "Not installed: it does not start at power-on."
-        return Finding("services", "ok", message, "If it shall: sudo systemd/install.sh")
-    unwell = [
-        f"{unit.get('Id')} is {unit.get('ActiveState')}"
-        for unit in units
-        if unit.get("ActiveState") != "active"
-    ]
-    if unwell:
-        remedy = (
-            f"sudo systemctl status {UNITS[0]} {UNITS[1]}; sudo systemctl start autotrader.target"
-        )
-        return Finding("services", "down", f"{', '.join(unwell)}.", remedy)
-    return Finding("services", "ok", "Installed, started at power-on, running.")
-
-
-def _terminal(chosen: Settings, runs: bool) -> Finding:
-    if runs:
-        return Finding("page", "ok", f"{chosen.page_url}/ answers.")
-    if _running_cards(chosen.system_db_path):
-        message = "Nothing runs, so no card is asked."
-        return Finding(
-            "page", "down", message, "./start_pi.sh, or sudo systemctl start autotrader.target"
-        )
-    return Finding("page", "ok", "Nothing runs.", "Start it: ./start_pi.sh")
-
-
-def _running_cards(path: Path) -> int:
-    if not path.exists():
-        return 0
-    question = "SELECT COUNT(*) FROM algorithm_instances WHERE status = 'running'"
-    try:
-        with closing(sqlite.connect(path, read_only=True)) as connection:
-            return int(connection.execute(question).fetchone()[0])
-    except sqlite3.Error:
-        return 0
-
-
-def _running(chosen: Settings) -> dict[str, Any] | None:
-    """The parts as the running terminal's own health has them; None where it does not answer."""
-    try:
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy cannot reach what runs here
-            parts = session.get(f"{chosen.page_url}/api/health", timeout=HTTP_SECONDS).json()[
-                "parts"
-            ]
-    except (requests.RequestException, ValueError, KeyError, TypeError):
-        return None
-    return dict(parts)
-
-
-def _told(part: str, state: dict[str, Any]) -> Finding:
-    unwell = state["status"] != "ok"
-    remedy = REMEDIES.get(part, LOOK_AT) if unwell else ""
-    return Finding(part, state["status"], state["message"], remedy)

@@ -74,6 +74,12 @@ class NightlyBackup:
             note_failure(f"it took longer than {GIVE_UP_SECONDS / 60:.0f} minutes")
 
 
+def is_wanting() -> bool:
+    """Whether the newest backup is not where it should be as well, or the last try failed."""
+    newest = heartbeats.heartbeats().get(PART)
+    return newest is not None and newest.status != "ok"
+
+
 def is_due(now: datetime) -> bool:
     """Whether there is something to lose, and no backup of it since the night before ``now`` began."""
     if not system_db_manager.get_all_algorithms():

@@ -21,6 +21,7 @@ from orchestra.base.errors import (
 from orchestra.base.single import only_one
 from system_databse import backups, create_system_db, heartbeats, system_db_manager
 
+HOW_TO_STOP = "Ctrl-C in ./start_pi.sh, or sudo systemctl stop autotrader.target"
 BESIDE = ("-wal", "-shm")  # what SQLite keeps beside a database
 
 
@@ -29,7 +30,7 @@ def restore(file: Path | None, only_list: bool, as_json: bool) -> None:
     try:
         answer = _list() if only_list else _restore(file)
     except AlreadyRunning as error:
-        raise click.ClickException(f"The terminal is running. {error}") from None
+        raise click.ClickException(f"The terminal is running. {error} ({HOW_TO_STOP})") from None
     except (AutoTraderError, OSError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
@@ -217,5 +218,5 @@ def _told(answer: dict[str, Any]) -> list[str]:
         "entered, each fill once; orders of a card that this backup does not know are an event, and",
         "its shares stay at the broker. Then positions are compared; what does not fit freezes its",
         "cards and says why. Nothing is traded to repair a difference.",
-        "Start it: ./start_pi.sh",
+        "Start it: ./start_pi.sh, or sudo systemctl start autotrader.target",
     ]

@@ -19,6 +19,7 @@ from orchestra.base.single import only_one
 from orchestra.broker_calendar import BrokerCalendar
 from orchestra.clock_trust import ClockTrust
 from orchestra.cycle import Cycle
+from orchestra.deadman import Deadman
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
 from orchestra.ledger_guard import LedgerGuard
@@ -101,7 +102,9 @@ def _trader(ledger: LedgerGuard, stocks: StocksGuard) -> Iterator["_Trader"]:
         nightly = NightlyBackup()
         started.callback(nightly.close)
         clock_trust = ClockTrust(wrapper)
-        signs = VitalSigns(cycle, runner, websocket_manager, clock_trust, stocks, ledger)
+        deadman = Deadman(settings.current().deadman_url)
+        started.callback(deadman.close)
+        signs = VitalSigns(cycle, runner, websocket_manager, clock_trust, stocks, ledger, deadman)
         yield _Trader(
             wrapper, cycle, websocket_manager, ledger, stocks, clock_trust, nightly, signs
         )
@@ -234,7 +237,7 @@ class _Trader:
             heartbeats.beat({"orchestrator": ("degraded", "The last cycle failed: see the log.")})
             return
         cycle_journal.record(minute, late, (clock.elapsed() - begun) * 1000)
-        self._signs.beat(f"Cycle of {clock.stamp(minute)} done.")
+        self._signs.cycle_done(minute)
 
     def _run_cycle(self, minute: datetime) -> None:
         """Run the minute's cycle, once more where it met a damaged stocks.db, which is replaced."""

@@ -1,11 +1,14 @@
 """Tells health how each part of the trader is doing: after each cycle, and between while it sleeps."""
 
+from datetime import datetime
+
 from database import verdicts
 from database.calendar import calendar
 from orchestra import new_ledger
 from orchestra.base import clock, systemd
 from orchestra.clock_trust import ClockTrust
 from orchestra.cycle import Cycle
+from orchestra.deadman import Deadman
 from orchestra.ledger_guard import LedgerGuard
 from orchestra.runner import AlgorithmRunner
 from orchestra.stocks_guard import StocksGuard
@@ -24,6 +27,7 @@ class VitalSigns:
         clock_trust: ClockTrust,
         stocks: StocksGuard,
         ledger: LedgerGuard,
+        deadman: Deadman,
     ) -> None:
         self._cycle = cycle
         self._runner = runner
@@ -31,6 +35,7 @@ class VitalSigns:
         self._clock = clock_trust
         self._stocks = stocks
         self._ledger = ledger
+        self._deadman = deadman
 
     def beat(self, message: str) -> None:
         """Give a sign of life with each part's state, to health and to the service manager."""
@@ -45,9 +50,15 @@ class VitalSigns:
                 "databases": self._ledger.health if stocks[0] == "ok" else stocks,
                 "stream": self._stream(),
                 "workers": self._runner.health,
+                **self._deadman.health,
             }
         )
         systemd.alive(message)
+
+    def cycle_done(self, minute: datetime) -> None:
+        """Give a sign of life after a cycle of the open market, elsewhere too."""
+        self.beat(f"Cycle of {clock.stamp(minute)} done.")
+        self._deadman.cycle_done()
 
     def _stream(self) -> tuple[str, str]:
         stream = self._websockets.streamer.status()

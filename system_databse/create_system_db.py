@@ -184,11 +184,17 @@ ALTER TABLE decisions ADD COLUMN awaits INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX decisions_awaiting ON decisions(minute) WHERE awaits = 1;
 """
 
+# Who tells of refusals looks for new ones every few seconds
+REFUSED_ORDERS = """
+CREATE INDEX orders_refused ON orders(closed_at) WHERE state = 'refused';
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     ROADMAP_SCHEMA + TERMINAL_SCHEMA,
     REPORT_SCHEMA,
     DECISIONS_BY_MINUTE,
     AWAITED_OUTCOMES,
+    REFUSED_ORDERS,
 )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from orchestra.base import clock, sqlite
 from system_databse import system_db_manager
 
+SILENT_AFTER_SECONDS = 120.0  # machine seconds; the orchestrator writes at least every 30
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -17,6 +18,7 @@ class Heartbeat:
     status: str
     message: str
     market_time: str
+    machine_time: str
     age: float
 
 
@@ -60,6 +62,7 @@ def heartbeats() -> dict[str, Heartbeat]:
             row["status"],
             row["message"],
             row["market_time"],
+            row["machine_time"],
             (now - now.fromisoformat(row["machine_time"])).total_seconds(),
         )
         for row in rows

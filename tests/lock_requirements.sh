@@ -12,5 +12,6 @@ compile() {
     --no-annotate --quiet "$@"
 }
 compile "$@" requirements.in --output-file requirements.txt
+compile "$@" requirements-notify.in --output-file requirements-notify.txt
 compile "$@" requirements-dev.in --output-file requirements-dev.txt
 compile "$@" requirements-research.in --output-file requirements-research.txt

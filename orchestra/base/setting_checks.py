@@ -71,6 +71,26 @@ def url(*schemes: str) -> Callable[[str], str]:
     return check
 
 
+def addresses(text: str) -> tuple[str, ...]:
+    """Addresses of any scheme, separated by blanks."""
+    found = tuple(text.split())
+    if not all("://" in each for each in found):
+        raise ValueError("addresses like ntfy://topic, separated by blanks")
+    return found
+
+
+def words(*known: str) -> Callable[[str], frozenset[str]]:
+    """Some of these words, separated by commas."""
+
+    def check(text: str) -> frozenset[str]:
+        found = frozenset(word.strip() for word in text.split(","))
+        if not found <= frozenset(known):
+            raise ValueError(f"some of {','.join(known)}")
+        return found
+
+    return check
+
+
 def address(text: str) -> str:
     """An IPv4 address of this machine, or localhost."""
     try:

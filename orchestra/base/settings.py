@@ -19,6 +19,7 @@ from orchestra.base import hiding
 from orchestra.base.errors import SettingsError
 from orchestra.base.setting_checks import (
     address,
+    addresses,
     boolean,
     hosts,
     moment,
@@ -26,6 +27,7 @@ from orchestra.base.setting_checks import (
     one_of,
     port,
     url,
+    words,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,7 @@ LIVE_URL = "https://api.alpaca.markets"
 DATA_URL = "https://data.alpaca.markets"
 STREAM_URL = "wss://stream.data.alpaca.markets/v2/{feed}"
 _current: "Settings | None" = None
+NOTIFY_TOPICS = ("fills", "refusals", "freezes", "brakes", "problems", "stopped", "close")
 DUMMY_KEY = "simulated"  # alpaca-py refuses to be built with an empty key
 
 
@@ -82,6 +85,15 @@ class Settings:
     )
     page_scale: float = _setting(
         "1", number(0, open_end=True), "Magnifies the page on this machine's own screen"
+    )
+    notify_urls: tuple[str, ...] | None = _setting(
+        "", addresses, "Services that are told what happens, as apprise names them", secret=True
+    )
+    notify_about: frozenset[str] | None = _setting(
+        "", words(*NOTIFY_TOPICS), "What they are told of; empty: all"
+    )
+    deadman_url: str = _setting(
+        "", url("http", "https"), "Called after each cycle of the open market", secret=True
     )
     allocation_rule: str = _setting(
         "strict",
@@ -297,4 +309,5 @@ def adopt(settings: Settings | None) -> None:
     _current = settings
     if settings is not None:
         secret = [each.name for each in fields(Settings) if each.metadata["secret"]]
-        hiding.know(str(getattr(settings, name) or "") for name in secret)
+        values = [getattr(settings, name) or "" for name in secret]
+        hiding.know(text for each in values for text in ([each] if isinstance(each, str) else each))

@@ -9,9 +9,8 @@ from database import schema
 from orchestra.base import clock, disk, settings, sqlite
 from orchestra.live_lock import DEFAULT_PIN
 from system_databse import create_system_db, heartbeats, system_db_manager
-from system_databse.heartbeats import Heartbeat
+from system_databse.heartbeats import SILENT_AFTER_SECONDS, Heartbeat
 
-SILENT_AFTER_SECONDS = 120.0  # machine seconds; the orchestrator writes at least every 30
 OF_THE_TRADER = (
     "workers",
     "stream",
@@ -40,11 +39,15 @@ def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
     parts = {"orchestrator": _orchestrator(beats.get("orchestrator"))}
     if parts["orchestrator"]["status"] != "down":  # else their words are as old as its own
         told = {part: beats[part] for part in OF_THE_TRADER if part in beats}
+        if settings.current().deadman_url and "deadman" in beats:
+            told["deadman"] = beats["deadman"]
         parts |= {part: _told(beat) for part, beat in told.items()}
     parts["databases"] = _databases(parts.get("databases"))
     parts["data"] = _data(cards, market_open)
     parts["disk"] = _part(*disk.condition(_folders()))
     parts["backups"] = _backups(beats.get("backups"))
+    if settings.current().notify_urls and "notifications" in beats:
+        parts["notifications"] = _told(beats["notifications"])
     statuses = {part["status"] for part in parts.values()}
     overall = next((s for s in ("down", "degraded") if s in statuses), "ok")
     if settings.current().mode != "simulated" and system_db_manager.get_pin() == DEFAULT_PIN:

@@ -1,5 +1,6 @@
 """``python -m orchestra doctor``: what it finds, and what it says to do about it."""
 
+import importlib
 import json
 import os
 import shutil
@@ -207,8 +208,20 @@ def test_databases_and_backups(tmp_path: Path, configure: Configure) -> None:
 SCHEMA = len(checkup.create_system_db.MIGRATIONS)
 
 
+def test_who_is_told(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert look()["notifications"].message == "Nobody is told: NOTIFY_URLS is empty."
+    configure(NOTIFY_URLS="json://127.0.0.1:9/")
+    assert look()["notifications"].status == "ok"
+    monkeypatch.setattr(sys, "path", [ROOT])  # without the packages installed
+    monkeypatch.delitem(sys.modules, "apprise", raising=False)
+    importlib.invalidate_caches()
+    found = look()["notifications"]
+    assert found.status == "degraded" and "requirements-notify.txt" in found.remedy
+
+
 def test_a_running_terminal_tells_of_its_parts(tmp_path: Path) -> None:
     with running_terminal(tmp_path) as terminal:
+        terminal.wait_for(lambda: "stream" in terminal.get("/api/health")["parts"])
         found = look()
         assert {"orchestrator", "workers", "stream", "data"} <= found.keys()
         assert found["orchestrator"].status == "ok"

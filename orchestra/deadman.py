@@ -1,0 +1,70 @@
+"""Calls DEADMAN_URL after each cycle of the open market: when the calls stop, somebody elsewhere notices.
+
+The call has a thread of its own and never more than one call waits: what is called cannot delay a cycle.
+"""
+
+import logging
+import threading
+
+import requests
+
+from orchestra.base import clock, hiding
+
+PART = "deadman"  # of health
+TIMEOUTS = (3.0, 5.0)  # machine seconds to connect, and for each part of the answer
+
+log = logging.getLogger("autotrader.orchestrator")
+
+
+class Deadman:
+    """One address; without one nothing is called."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._cycles = threading.Event()
+        self._is_closed = False
+        self._trouble = ""
+        if url:
+            threading.Thread(target=self._run, name="deadman", daemon=True).start()
+
+    @property
+    def health(self) -> dict[str, tuple[str, str]]:
+        """The part ``deadman``; nothing where no address was given."""
+        if not self._url:
+            return {}
+        return {PART: ("degraded", self._trouble) if self._trouble else ("ok", "")}
+
+    def cycle_done(self) -> None:
+        """Have the address called; never waits."""
+        self._cycles.set()
+
+    def close(self) -> None:
+        """Call no more. A call that is under way is not waited for."""
+        self._is_closed = True
+        self._cycles.set()
+
+    def _run(self) -> None:
+        with requests.Session() as session:
+            while self._cycles.wait() and not self._is_closed:
+                self._cycles.clear()
+                self._call(session)
+
+    def _call(self, session: requests.Session) -> None:
+        try:
+            with session.get(self._url, timeout=TIMEOUTS, stream=True) as answer:
+                answer.raise_for_status()
+            trouble = ""
+        except requests.RequestException as error:
+            trouble = f"DEADMAN_URL could not be called: {_why(error)}"
+        if trouble != self._trouble:
+            log.log(
+                logging.WARNING if trouble else logging.INFO, "%s", trouble or "DEADMAN_URL answers"
+            )
+        self._trouble = trouble
+
+
+def _why(error: requests.RequestException) -> str:
+    """Name the failure without the address, which may hold a key."""
+    if error.response is not None:
+        return f"it answered {error.response.status_code} at {clock.stamp()}."
+    return hiding.hide(f"{type(error).__name__} at {clock.stamp()}.")

@@ -1,0 +1,188 @@
+"""Tells somebody far from the wall, through the services that NOTIFY_URLS names.
+
+It lives in the page's server: it reads what happened from the ledger, so no service can hold up a cycle,
+and it notices when the trader falls silent. Each service has a thread and a mark of its own up to where
+it was told, so one that is out of reach is told later, in one message, and holds up no other.
+"""
+
+import hashlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from orchestra import headlines
+from orchestra.base import clock, hiding, settings
+from orchestra.base.errors import AutoTraderError
+from orchestra.silence import Silence
+from system_databse import heartbeats, news
+
+PART = "notifications"  # of health
+NOT_INSTALLED = (
+    "NOTIFY_URLS is set, but the package apprise is not installed:"
+    " .venv/bin/pip install --require-hashes -r requirements-notify.txt"
+)
+POLL_SECONDS = 2.0
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 15.0, 600.0
+MOST_LINES = 20  # of one message
+SAID_AGAIN_SECONDS = 3600.0  # after which the same sentence is news again
+
+log = logging.getLogger("autotrader.api")
+
+
+class Messenger:
+    """Tells one service."""
+
+    def __init__(self, service: Any, name: str, listener: str) -> None:
+        self._service = service
+        self.name = name
+        self._listener = listener
+        self._mark: news.Mark | None = None
+        self._silence = Silence()
+        self._own: list[str] = []  # what is in no database
+        self._said: dict[str, float] = {}
+        self._retry_seconds = RETRY_SECONDS
+        self._not_before = 0.0  # on clock.elapsed's scale
+        self.trouble = ""  # why it could not be told last, empty where it could
+
+    def listen(self) -> None:
+        """Hear of everything from now on, or from where it was told last."""
+        self._mark = news.mark_of(self._listener)
+
+    def look(self) -> None:
+        """Tell what is new, if anything is; where it cannot be told, later."""
+        self._own += self._silence.look()
+        if clock.elapsed() < self._not_before:
+            return
+        if self._mark is None:
+            self.listen()
+        assert self._mark is not None
+        items, mark = news.since(self._mark)
+        told = [("stopped", sentence) for sentence in self._own]
+        told += self._worth_telling(items)
+        if told and not self._send(told):
+            return
+        if told:
+            news.keep_mark(self._listener, mark)
+        self._mark, self._own = mark, []
+
+    def _worth_telling(self, items: list[news.Item]) -> list[tuple[str, str]]:
+        """Of what happened, what was asked for, and the same sentence once in a while only."""
+        wanted = settings.current().notify_about or settings.NOTIFY_TOPICS
+        now, found = clock.elapsed(), []
+        for item in items:
+            topic, sentence = headlines.headline(item)
+            if topic not in wanted:
+                continue
+            if item.kind in ("event", "refusal"):
+                if now - self._said.get(sentence, -SAID_AGAIN_SECONDS) < SAID_AGAIN_SECONDS:
+                    continue
+                self._said[sentence] = now
+            found.append((topic, sentence))
+        self._said = {s: at for s, at in self._said.items() if now - at < SAID_AGAIN_SECONDS}
+        return found
+
+    def _send(self, told: list[tuple[str, str]]) -> bool:
+        lines = [sentence for _, sentence in told[:MOST_LINES]]
+        if len(told) > MOST_LINES:
+            lines.append(f"and {len(told) - MOST_LINES} more.")
+        urgent = any(topic in headlines.URGENT for topic, _ in told)
+        failure = send(self._service, "\n".join(lines), urgent=urgent)
+        if failure:
+            self.trouble = f"{self.name} could not be told since {clock.stamp()}: {failure}"
+            self._not_before = clock.elapsed() + self._retry_seconds
+            self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+            for _, sentence in told:
+                self._said.pop(sentence, None)
+            log.warning("%s", self.trouble)
+            return False
+        self.trouble, self._retry_seconds = "", RETRY_SECONDS
+        return True
+
+
+def send(service: Any, text: str, *, urgent: bool = False) -> str:
+    """Send one message; return what went wrong, empty where it was taken."""
+    title = f"AutoTrader {settings.current().mode.upper()}"
+    kind = "warning" if urgent else "info"
+    try:
+        taken = service.notify(title=title, body=hiding.hide(text), notify_type=kind)
+    except Exception as error:  # a service's plug-in may raise anything
+        return hiding.hide(f"{type(error).__name__}: {error}")
+    return "" if taken else "it did not take the message"
+
+
+def services() -> list[tuple[str, Any]]:
+    """Return name and service of each of NOTIFY_URLS; None for an address that apprise does not know.
+
+    Raises ImportError where apprise is not installed.
+    """
+    import apprise
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its lines hold addresses
+    found = []
+    for number, url in enumerate(settings.current().notify_urls or (), 1):
+        service = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+        name = f"{service.service_name} ({number})" if service else f"Address {number}"
+        found.append((name, service))
+    return found
+
+
+def start(stop: threading.Event | None = None) -> None:
+    """Begin to tell in the background, until ``stop``; without NOTIFY_URLS nothing is begun."""
+    if settings.current().notify_urls:
+        _in_background(_tell, stop or threading.Event())
+
+
+def _tell(stop: threading.Event) -> None:
+    """Begin to tell each service, and keep health told of how that goes."""
+    try:
+        known = services()
+    except ImportError:
+        log.error("%s", NOT_INSTALLED)
+        heartbeats.beat({PART: ("degraded", NOT_INSTALLED)})
+        return
+    unknown = [f"{name} is none that apprise knows." for name, service in known if service is None]
+    urls = settings.current().notify_urls or ()
+    messengers = [
+        Messenger(service, name, hashlib.sha256(url.encode()).hexdigest()[:8])
+        for (name, service), url in zip(known, urls, strict=True)
+        if service is not None
+    ]
+    for messenger in messengers:
+        with _ledger_may_fail():
+            messenger.listen()
+        _in_background(_keep_looking, messenger, stop)
+    said = None
+    while True:
+        troubles = unknown + [each.trouble for each in messengers if each.trouble]
+        names = ", ".join(each.name for each in messengers)
+        state = ("degraded", " ".join(troubles)) if troubles else ("ok", f"{names}.")
+        if state != said:
+            with _ledger_may_fail():
+                heartbeats.beat({PART: state})
+                said = state
+        if not clock.pause(POLL_SECONDS, stop):
+            return
+
+
+def _keep_looking(messenger: Messenger, stop: threading.Event) -> None:
+    while True:
+        with _ledger_may_fail():
+            messenger.look()
+        if not clock.pause(POLL_SECONDS, stop):
+            return
+
+
+def _in_background(work: Callable[..., None], *arguments: object) -> None:
+    threading.Thread(target=work, args=arguments, name="messenger", daemon=True).start()
+
+
+@contextmanager
+def _ledger_may_fail() -> Iterator[None]:
+    """Go on where the ledger cannot be read or written at the moment: health tells of that."""
+    try:
+        yield
+    except (AutoTraderError, OSError, sqlite3.Error) as error:
+        log.warning("Nothing can be told at the moment: %s", error)

@@ -1,0 +1,106 @@
+"""What runs of the terminal, as its own health and the service manager have it, and what to do about each."""
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from orchestra.base import sqlite
+from orchestra.base.settings import Settings
+from orchestra.first_aid import Finding
+
+UNITS = ("autotrader-api.service", "autotrader-orchestrator.service", "autotrader-backup.timer")
+RUN = ".venv/bin/python -m orchestra"
+LOOK_AT = "See logs/orchestrator.log and logs/api.log."
+HTTP_SECONDS = 5.0
+# What to do about a part of the running terminal that is not well
+REMEDIES = {
+    "orchestrator": f"{LOOK_AT} As a service: sudo systemctl restart autotrader-orchestrator",
+    "workers": "See logs/orchestrator.log: an algorithm may end its process.",
+    "stream": "It is connected anew by itself. If it stays: is another program on the same keys?",
+    "broker": "It is asked again by itself. If it stays: https://status.alpaca.markets",
+    "clock": "timedatectl set-ntp true, and a network.",
+    "data": "They come by themselves once the exchange answers.",
+    "databases": f"If it is the ledger: stop the terminal, then {RUN} restore",
+    "ledger": f"Stop the terminal, then {RUN} restore; or add a card to go on without it.",
+    "disk": "Free some space; what is large: du -xh --max-depth=2 . | sort -h",
+    "backups": f"{RUN} backup",
+    "notifications": f"Try it: {RUN} notify",
+    "deadman": "Is there a network? Is DEADMAN_URL right?",
+    "pin": "Change it: menu, Change PIN.",
+}
+
+
+def services() -> Finding:
+    """Whether it is installed as services, and these run."""
+    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
+        return Finding(
+            "services", "ok", "systemd does not run here: ./start_pi.sh starts the terminal."
+        )
+    asked = ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", *UNITS]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout
+    units = [
+        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        for block in told.strip().split("\n\n")
+    ]
+    if all(unit.get("LoadState") == "not-found" for unit in units):
+        message = "Not installed: it does not start at power-on."
+        return Finding("services", "ok", message, "If it shall: sudo systemd/install.sh")
+    unwell = [
+        f"{unit.get('Id')} is {unit.get('ActiveState')}"
+        for unit in units
+        if unit.get("ActiveState") != "active"
+    ]
+    if unwell:
+        remedy = (
+            f"sudo systemctl status {UNITS[0]} {UNITS[1]}; sudo systemctl start autotrader.target"
+        )
+        return Finding("services", "down", f"{', '.join(unwell)}.", remedy)
+    return Finding("services", "ok", "Installed, started at power-on, running.")
+
+
+def page(chosen: Settings, *, answers: bool) -> Finding:
+    """Whether the page is there, and whether it ought to be."""
+    if answers:
+        return Finding("page", "ok", f"{chosen.page_url}/ answers.")
+    if _running_cards(chosen.system_db_path):
+        message = "Nothing runs, so no card is asked."
+        return Finding(
+            "page", "down", message, "./start_pi.sh, or sudo systemctl start autotrader.target"
+        )
+    return Finding("page", "ok", "Nothing runs.", "Start it: ./start_pi.sh")
+
+
+def _running_cards(path: Path) -> int:
+    if not path.exists():
+        return 0
+    question = "SELECT COUNT(*) FROM algorithm_instances WHERE status = 'running'"
+    try:
+        with closing(sqlite.connect(path, read_only=True)) as connection:
+            return int(connection.execute(question).fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def parts(chosen: Settings) -> dict[str, Any] | None:
+    """The parts as the running terminal's own health has them; None where it does not answer."""
+    try:
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy cannot reach what runs here
+            found = session.get(f"{chosen.page_url}/api/health", timeout=HTTP_SECONDS).json()[
+                "parts"
+            ]
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        return None
+    return dict(found)
+
+
+def told(part: str, state: dict[str, Any]) -> Finding:
+    """A part of health as a finding."""
+    unwell = state["status"] != "ok"
+    remedy = REMEDIES.get(part, LOOK_AT) if unwell else ""
+    return Finding(part, state["status"], state["message"], remedy)

@@ -1,0 +1,101 @@
+"""The running terminal tells and is heard of; a service that hangs costs no minute."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestra.base import clock
+from orchestra.base.market_calendar import MINUTE
+from orchestra.deadman import Deadman
+from system_databse import decision_journal
+from tests.processes import Terminal, running_terminal, until
+from tests.telling.post_office import running_office
+
+SPEED = 30  # a market minute is two seconds
+MINUTES = 8
+
+
+def asked(card: int) -> list[str]:
+    """The minutes in which the card was really asked, newest first."""
+    items, _ = decision_journal.page(card, None, 100)
+    return [each["minute"] for each in items if each["action"] != "skipped"]
+
+
+def part(terminal: Terminal, name: str) -> dict[str, str]:
+    found: dict[str, str] = terminal.get("/api/health")["parts"].get(name, {})
+    return found
+
+
+def test_fills_are_told_and_each_cycle_is_heard_of_elsewhere(tmp_path: Path) -> None:
+    with (
+        running_office() as office,
+        running_terminal(
+            tmp_path,
+            MARKET_CLOCK_START="2024-06-04T13:29:00Z",
+            MARKET_CLOCK_SPEED=SPEED,
+            NOTIFY_URLS=f"json://127.0.0.1:{office.port}/",
+            DEADMAN_URL=f"http://127.0.0.1:{office.port}/alive",
+        ) as terminal,
+    ):
+        card = terminal.add_card("NVDA", "buy_and_hold")["id"]
+        terminal.wait_for(lambda: any("NVDA: bought" in line for line in office.lines))
+        terminal.wait_for(lambda: len(office.calls) >= 3, what="three cycles were heard of")
+        assert set(office.calls) == {"/alive"}
+        assert part(terminal, "deadman")["status"] == "ok"
+        assert part(terminal, "notifications")["message"] == "JSON (1)."
+
+        office.refuses = True
+        terminal.wait_for(lambda: part(terminal, "deadman")["status"] == "degraded")
+        assert "it answered 500" in part(terminal, "deadman")["message"]
+
+        office.hangs.set()
+        calls = len(office.calls)
+        terminal.wait_for(lambda: len(office.calls) > calls, what="a call that hangs")
+        begun = asked(card)[0]
+        until_then = clock.parse(begun) + MINUTES * MINUTE
+        terminal.wait_for(lambda: asked(card)[0] >= clock.stamp(until_then), what="minutes later")
+        kept = [minute for minute in asked(card) if begun < minute <= clock.stamp(until_then)]
+        # Waiting for it would take longer than two minutes do, each time
+        assert len(kept) >= MINUTES - 1
+        assert "Timeout" in part(terminal, "deadman")["message"]
+        assert "/alive" not in terminal.log() + str(terminal.get("/api/health"))
+        terminal.stop("orchestrator")  # also while a call hangs
+
+
+def test_without_an_address_nothing_is_called() -> None:
+    silent = Deadman("")
+    silent.cycle_done()
+    assert silent.health == {}
+    silent.close()
+
+
+def test_an_address_out_of_reach_degrades_health_until_it_answers() -> None:
+    with running_office() as office:
+        deadman = Deadman(f"http://127.0.0.1:{office.port}/secret-key")
+        office.refuses = True
+        deadman.cycle_done()
+        until(lambda: deadman.health["deadman"][0] == "degraded")
+        assert "secret-key" not in deadman.health["deadman"][1]
+        office.refuses = False
+        deadman.cycle_done()
+        until(lambda: deadman.health["deadman"] == ("ok", ""))
+        deadman.close()
+    gone = Deadman("http://127.0.0.1:9/secret-key")
+    gone.cycle_done()
+    message = until(lambda: gone.health["deadman"][1])
+    assert "ConnectionError" in message and "secret-key" not in message
+    gone.close()
+
+
+@pytest.mark.long
+def test_the_page_tells_that_the_trader_is_dead(tmp_path: Path) -> None:
+    """Two minutes of silence, by the machine's clock."""
+    with (
+        running_office() as office,
+        running_terminal(tmp_path, NOTIFY_URLS=f"json://127.0.0.1:{office.port}/") as terminal,
+    ):
+        terminal.kill("orchestrator")
+        told = "The trader has given no sign of life"
+        terminal.wait_for(lambda: any(told in line for line in office.lines), 180.0)
+        terminal.start("orchestrator")
+        terminal.wait_for(lambda: any("runs again" in line for line in office.lines))
