@@ -81,9 +81,16 @@ def check(decision: Decision, means: Means) -> Checked:
     return _check_buy(decision.shares, means)
 
 
+def below_zero(cash: float) -> str:
+    """Say what follows from a fill that was worse than the price it was checked at, and the cushion."""
+    return f"cash is {cash:.2f}: nothing is bought until it is whole again"
+
+
 def _check_buy(shares: int, means: Means) -> Checked:
     if means.price is None:
         return Checked(0, "refused: no price yet")
+    if means.cash < -FLOAT_NOISE:
+        return Checked(0, f"refused: {below_zero(means.cash)}")
     if shares * means.price > means.cash + FLOAT_NOISE:
         return Checked(
             0, f"refused: {shares} cost {shares * means.price:.2f}, cash is {means.cash:.2f}"

@@ -17,7 +17,8 @@ from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock
 from orchestra.base.errors import OrderRefused, OrderUnsettled
 from orchestra.base.market_calendar import MINUTE
-from system_databse import decision_journal, order_journal
+from orchestra.decision import below_zero
+from system_databse import card_calculations, decision_journal, order_journal
 from system_databse.order_journal import JournalledOrder
 
 TICKERS_AT_ONCE = 8
@@ -184,6 +185,9 @@ class Execution:
         )
         if recorded is not None:
             what = _outcome(order, (at_broker.filled_shares, at_broker.filled_price))
+            cash = card_calculations.calculate_cash(order.algorithm_id)
+            if order.side == "buy" and cash < -order_journal.NOISE:
+                what += f", worse than checked: {below_zero(cash)}"
             decision_journal.note_outcome(order.algorithm_id, order.minute, what)
             log.info("Card %s %s: %s", order.algorithm_id, order.ticker, what)
 

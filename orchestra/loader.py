@@ -16,6 +16,7 @@ from orchestra.base.errors import AlgorithmFailed
 
 Signature = tuple[int, int, int]  # inode, size, modification time in ns
 REST_SECONDS = 0.5
+LONGEST_WRITING_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ def load_algorithm(name: str) -> Any:
     if file is None:
         raise AlgorithmFailed(f"There is no file {path.name} in {path.parent}")
     known = _loaded.get(path)
-    if known is None and not _is_at_rest(file):
-        clock.pause(REST_SECONDS)
-        file = signature(path) or file
+    if known is None:
+        file = _await_rest(path, file)
     if known is None or (known.file != file and _is_at_rest(file)):
         known = _Loaded(file, _import(name, path))
         _loaded[path] = known
@@ -69,6 +69,17 @@ def signature(path: Path) -> Signature | None:
     except FileNotFoundError:
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _await_rest(path: Path, file: Signature) -> Signature:
+    """Give a new file the time to be written; no version of it is at hand. Raises AlgorithmFailed."""
+    give_up_at = clock.elapsed() + LONGEST_WRITING_SECONDS
+    while not _is_at_rest(file):
+        if clock.elapsed() >= give_up_at:
+            raise AlgorithmFailed(f"{path.name} is still being written: it runs when that is done")
+        clock.pause(REST_SECONDS)
+        file = signature(path) or file
+    return file
 
 
 def _is_at_rest(file: Signature) -> bool:

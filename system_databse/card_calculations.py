@@ -51,6 +51,13 @@ def calculate_invested_amount(algo_id: int) -> float:
     return card_sums(algo_id).invested
 
 
+def calculate_cash(algo_id: int) -> float:
+    """Return a card's own cash in dollars; below zero after a fill worse than it was checked for."""
+    card = system_db_manager.get_algorithm(algo_id)
+    capital = 0.0 if card is None else card["initial_capital"]
+    return _dollars(capital - card_sums(algo_id).invested)
+
+
 def calculate_current_value(algo_id: int, current_price: float, initial_capital: float) -> float:
     """Return shares x price + uninvested cash, in dollars."""
     return value_of(card_sums(algo_id), current_price, initial_capital)

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from orchestra.base.errors import (
     PartlyFilled,
 )
 from orchestra.base.market_calendar import floor_minute
+from orchestra.decision import Decision, Means, check
 from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.simulator import Exchange
 from system_databse import (
@@ -314,3 +317,27 @@ def test_an_order_that_waits_for_its_turn_is_not_taken_for_lost(
         assert reasons(card) == ["why"]
     wait_for_orders(futures, floor_minute(clock.now()))
     assert reasons(card)[0].startswith("why; bought 5 at ")
+
+
+def test_a_fill_that_is_worse_than_checked_is_kept_as_it_was_and_the_card_says_so(
+    card: int, execution: Execution, market: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker's price is 1 % above the one that was checked, and the card has cash for that one only."""
+    price = float(market.market.newest("NVDA", clock.now()).close)
+    monkeypatch.setattr(market.matching, "_slippage", Decimal("0.01"))
+    small = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10 * price)
+    decided(small, "buy", 10)
+    carry_out(execution, replace(intent(small, "buy", 10), price=price))
+    cash = card_calculations.calculate_cash(small)
+    [bought] = system_db_manager.get_transactions(small)
+    assert cash == pytest.approx(10 * price - 10 * bought["price"], abs=1e-6) and cash < 0
+    assert reasons(small) == [
+        f"why; bought 10 at {bought['price']:.2f}, worse than checked: cash is {cash:.2f}: nothing is"
+        " bought until it is whole again"
+    ]
+    means = Means(cash, 10, price)
+    assert check(Decision("buy", 1), means).shares == 0
+    assert check(Decision("buy", 1), means).reason == (
+        f"refused: cash is {cash:.2f}: nothing is bought until it is whole again"
+    )
+    assert check(Decision("sell", 1), means).shares == 1

@@ -3,12 +3,14 @@
 import itertools
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from orchestra.base import clock
 from orchestra.decision import Decision
 from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Result, Task
@@ -208,3 +210,36 @@ def test_parameters_and_the_objects_own_reason(folder: Path, runner: AlgorithmRu
     write(folder, "mine", "self.reason = f'{self.short} of {self.t}'\nreturn ('hold', 0)")
     asked = Task(1, "mine", "NVDA", 10000.0, "2024-06-04T14:30:02Z", {"short": 7})
     assert results(runner, [asked])[1].answer == Decision("hold", 0, "7 of NVDA")
+
+
+@pytest.mark.parametrize(("seconds", "ends"), [(0.8, True), (20, False)])
+def test_a_new_file_is_not_run_before_it_is_written(
+    folder: Path, runner: AlgorithmRunner, configure: Any, seconds: float, ends: bool
+) -> None:
+    """It grows line by line, and would run at any time."""
+    configure(ALGORITHM_DEADLINE_SECONDS=15)
+    path, done = folder / "mine.py", threading.Event()
+
+    def copy() -> None:
+        with path.open("w", buffering=1) as file:
+            file.write(
+                f"{GOOD}    def run(self, current_time, algo_id):\n        answer = 'half'\n"
+            )
+            until = clock.elapsed() + seconds
+            while clock.elapsed() < until and not done.wait(0.05):
+                file.write("        answer += ' '\n")
+                file.write("        if False: return ('hold', 0, answer)\n")
+            file.write("        return ('hold', 0, 'whole')\n")
+
+    thread = threading.Thread(target=copy)
+    path.touch()
+    thread.start()
+    try:
+        [result] = results(runner, [task(1, "mine")]).values()
+    finally:
+        done.set()
+        thread.join()
+    if ends:
+        assert result.answer == Decision("hold", 0, "whole"), result.failure
+    else:
+        assert result.failure == "mine.py is still being written: it runs when that is done"
