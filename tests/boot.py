@@ -168,6 +168,7 @@ class Story:
         self.turn_off_and_on("reboot", lambda: machine.run("systemctl", "reboot"))
         self.turn_off_and_on("power cut", machine.cut_the_power)
         self.change_settings()
+        self.ask_the_doctor()
         self.compare_with_the_broker()
         self.uninstall()
         machine.run("systemctl", "poweroff")
@@ -179,6 +180,7 @@ class Story:
         fine = "AutoTrader is installed and running" in said
         last = said.splitlines()[-2] if fine else said
         self.table.note(f"install.sh, {which} time", f"{seconds_since(began)}: {last}", fine)
+        assert fine, "without it there is nothing more to see"
 
     def trade(self) -> None:
         machine, table = self.machine, self.table
@@ -333,6 +335,11 @@ class Story:
         seen = f"{filled} orders filled at the broker, {self.transactions()} transactions, positions {held}"
         fine = filled == self.transactions() and dict(ours) == held
         self.table.note("ledger and broker after all that", seen, fine)
+
+    def ask_the_doctor(self) -> None:
+        command = f"cd {PROJECT} && runuser -u pi -- .venv/bin/python -m orchestra doctor"
+        said = self.machine.shell(f"{command} | grep -e ' services' -e '^. clock' -e '^. disk'")
+        self.table.note("doctor", said, "Installed, started at power-on, running." in said)
 
     def uninstall(self) -> None:
         machine = self.machine

@@ -27,9 +27,20 @@ if [ ! -e "$base/complete" ]; then
     --include=systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,curl,procps "$suite" "$base" >"$folder/debootstrap.log"
   touch "$base/complete"
 fi
-version=$(chroot "$base" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-.venv/bin/python -m pip download --quiet --only-binary :all: --python-version "$version" --require-hashes \
-  -r requirements.txt -d "$wheels"
+
+# The packages as that system's Python wants them, fetched with this machine's network and certificates
+rm -rf "$base/fetch"
+mkdir -p "$base/fetch" "$wheels"
+cp requirements.txt "$base/fetch/"
+cp -L /etc/resolv.conf "$base/etc/resolv.conf"
+cp -L /etc/ssl/certs/ca-certificates.crt "$base/fetch/"
+cp -r "$wheels" "$base/fetch/wheels"
+chroot "$base" sh -euc 'cd /fetch
+  python3 -m venv venv
+  PIP_CERT=/fetch/ca-certificates.crt venv/bin/pip download --quiet --only-binary :all: --require-hashes \
+    -r requirements.txt -d wheels'
+cp "$base"/fetch/wheels/* "$wheels/"
+rm -rf "$base/fetch"
 
 rm -rf "$root"
 cp -a "$base" "$root"
