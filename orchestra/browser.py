@@ -13,6 +13,7 @@ from orchestra.base.errors import AutoTraderError
 FLAGS = (
     "--kiosk",
     "--start-maximized",
+    "--renderer-process-limit=1",  # no spare one: without any, the page has crashed
     "--disk-cache-size=8000000",
     "--no-first-run",
     "--noerrdialogs",
@@ -64,6 +65,11 @@ def start(url: str, scale: float) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def draws(window: "subprocess.Popen[bytes]") -> bool:
+    """Whether a browser still has a process that draws its page; a page that crashed has none."""
+    return any(b"--type=renderer" in _command_of(pid) for pid in _below(window.pid))
+
+
 def profile() -> Path:
     """The browser's own folder: in RAM where there is a runtime folder, for it is always written to."""
     folder = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
@@ -74,3 +80,23 @@ def _display() -> str | None:
     if os.environ.get("WAYLAND_DISPLAY"):
         return "wayland"
     return "x11" if os.environ.get("DISPLAY") else None
+
+
+def _below(pid: int) -> list[int]:
+    """Every process that descends from one; those that end meanwhile are left out."""
+    found = []
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in file.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            found += [child, *_below(child)]
+    return found
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -14,6 +14,7 @@ from orchestra.base import clock, settings, systemd
 from orchestra.base.errors import SettingsError
 
 LOOK_SECONDS = 1.0
+CRASHED_LOOKS = 5  # in a row without a page: it says "Aw, Snap!", and the browser is begun anew
 PATIENCE_SECONDS = 60.0  # a start may take so long; from then on it is told what to do
 HELP = "What the services say: sudo systemctl status 'autotrader-*'"
 CORRECT = "Correct .env; a few seconds later it starts by itself."
@@ -40,8 +41,14 @@ def kiosk() -> None:
     window = browser.start(file.as_uri(), _scale())
     signal.signal(signal.SIGTERM, lambda *_: window.terminate())
     began = clock.elapsed()
-    while window.poll() is None and not show(file, clock.elapsed() - began):
+    opened, drawn, missing = False, False, 0
+    while window.poll() is None and missing < CRASHED_LOOKS:
+        opened = opened or show(file, clock.elapsed() - began)
+        draws = browser.draws(window)
+        drawn = drawn or draws
+        missing = missing + 1 if drawn and not draws else 0
         clock.pause(LOOK_SECONDS)
+    window.terminate()
     sys.exit(window.wait())
 
 
@@ -62,7 +69,7 @@ def show(file: Path, waited: float) -> bool:
     if waited > PATIENCE_SECONDS:
         _write(file, "AutoTrader does not answer", [_last_words(), HELP])
     else:
-        _write(file, "AutoTrader starts", [])
+        _write(file, "AutoTrader is starting", [])
     return False
 
 

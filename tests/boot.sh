@@ -35,10 +35,11 @@ cp requirements.txt "$base/fetch/"
 cp -L /etc/resolv.conf "$base/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$base/fetch/"
 cp -r "$wheels" "$base/fetch/wheels"
-chroot "$base" sh -euc 'cd /fetch
-  python3 -m venv venv
-  PIP_CERT=/fetch/ca-certificates.crt venv/bin/pip download --quiet --only-binary :all: --require-hashes \
-    -r requirements.txt -d wheels'
+certificates=/fetch/ca-certificates.crt
+chroot "$base" env -u PIP_FIND_LINKS PIP_CERT=$certificates SSL_CERT_FILE=$certificates REQUESTS_CA_BUNDLE=$certificates \
+  sh -euc 'cd /fetch
+    python3 -m venv venv
+    venv/bin/pip download --quiet --only-binary :all: --require-hashes -r requirements.txt -d wheels'
 cp "$base"/fetch/wheels/* "$wheels/"
 rm -rf "$base/fetch"
 

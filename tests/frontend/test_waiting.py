@@ -1,15 +1,21 @@
 """What the screen shows until the page answers, in a real Chromium, with the real server."""
 
+import os
+import shutil
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from orchestra import browser as kiosk_browser
 from orchestra import kiosk
 from orchestra.base import settings
 from tests.conftest import Configure
-from tests.processes import running_terminal
+from tests.frontend.conftest import QUIET_CHROMIUM
+from tests.processes import running_terminal, until
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def test_it_waits_says_why_and_goes_on_to_the_page(page: Page, file: Path, tmp_p
     with running_terminal(tmp_path, ()) as terminal:
         assert kiosk.show(file, 1.0) is False
         page.goto(file.as_uri())
-        expect(page.locator("h1")).to_have_text("AutoTrader starts")
+        expect(page.locator("h1")).to_have_text("AutoTrader is starting")
         assert kiosk.show(file, kiosk.PATIENCE_SECONDS + 1) is False
         expect(page.locator("h1")).to_have_text(
             "AutoTrader does not answer"
@@ -51,7 +57,37 @@ def test_a_wrong_setting_is_on_the_screen_until_it_is_corrected(
     expect(page.locator("p").first).to_have_text(sentence)
     width, height = page.evaluate("[document.body.scrollWidth, document.body.scrollHeight]")
     assert width <= 800 and height <= 480
-    page.screenshot(path="/tmp/boot/waiting.png")
     configure(ALPACA_PAPER="True")
     assert kiosk.show(file, 1.0) is False
-    expect(page.locator("h1")).to_have_text("AutoTrader starts")
+    expect(page.locator("h1")).to_have_text("AutoTrader is starting")
+
+
+def test_a_page_that_crashed_is_noticed(browser: Browser, file: Path, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium is not None  # the fixture has seen to that
+    file.write_text("<h1>AutoTrader</h1>")
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    flags = [
+        *QUIET_CHROMIUM,
+        *kiosk_browser.FLAGS,
+        *root,
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    window = subprocess.Popen(
+        [chromium, "--headless=new", *flags, file.as_uri()], stderr=subprocess.DEVNULL
+    )
+    try:
+        until(lambda: kiosk_browser.draws(window), what="the page is drawn")
+        drawing = subprocess.run(
+            ["pgrep", "-f", f"type=renderer.*{tmp_path}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for pid in drawing.stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        until(lambda: not kiosk_browser.draws(window), what="nothing draws any more")
+        assert window.poll() is None
+    finally:
+        window.terminate()
+        window.wait(30)
