@@ -62,6 +62,24 @@ def test_a_wrong_setting_is_on_the_screen_until_it_is_corrected(
     expect(page.locator("h1")).to_have_text("AutoTrader is starting")
 
 
+def test_the_page_is_magnified(browser: Browser, file: Path, tmp_path: Path) -> None:
+    file.write_text("<h1>AutoTrader</h1>")
+    profile = tmp_path / "profile"
+    for scale in (1.6, 1.0):  # of a profile that is there already too
+        kiosk_browser.zoom(profile, scale)
+        window = browser.browser_type.launch_persistent_context(
+            profile,
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"),
+            args=[*QUIET_CHROMIUM, "--window-size=1280,720"],
+            no_viewport=True,
+        )
+        page = window.pages[0]
+        page.goto(file.as_uri())
+        assert page.evaluate("devicePixelRatio") == pytest.approx(scale)
+        assert page.evaluate("innerWidth") == pytest.approx(1280 / scale, abs=2)
+        window.close()
+
+
 def test_a_page_that_crashed_is_noticed(browser: Browser, file: Path, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium is not None  # the fixture has seen to that
