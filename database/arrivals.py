@@ -46,6 +46,11 @@ class MinuteArrivals:
     lacking: frozenset[str]
     came: dict[str, Arrival]
 
+    def is_behind(self, ticker: str) -> bool:
+        """Whether the ticker's bar came, but not over the stream by the time the cycle asked."""
+        arrival = self.came.get(ticker)
+        return arrival is not None and (arrival.way != "streamed" or self.is_late(ticker))
+
     def is_late(self, ticker: str) -> bool:
         """Whether the ticker's bar, which is there, came after the cycle had asked."""
         if self.asked is None:

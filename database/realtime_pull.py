@@ -38,8 +38,8 @@ class StreamStatus:
     tickers: tuple[str, ...]
     last_bar_at: str | None
     restarts: int
-    trouble: str = ""  # why it is not connected, or brings nothing
-    mended: int = 0  # connections that were made anew because they brought nothing
+    trouble: str = ""  # why it is not connected, or was made anew
+    mended: int = 0  # connections that were made anew because they did not do their work
 
     @property
     def healthy(self) -> bool:
@@ -53,7 +53,7 @@ class StreamStatus:
             why = f": {self.trouble}" if self.trouble else ""
             return f"Not connected{why}; {len(self.tickers)} tickers wait for bars."
         if self.trouble:
-            return f"The stream brings nothing: {self.trouble}. Bars are asked for instead."
+            return f"The stream was made anew: {self.trouble}. Bars are asked for meanwhile."
         return f"{len(self.tickers)} tickers, newest bar {self.last_bar_at or 'not yet'}."
 
 
@@ -109,7 +109,7 @@ class RealtimeStreamer:
         self._writer = BarWriter()
         self._restarts = 0
         self._mended = 0
-        self._silence = ""  # why the last connection was made anew, until a bar comes
+        self._silence = ""  # why the last connection was made anew, until that is well again
 
     def subscribe(self, ticker: str) -> None:
         """Have a ticker's bars stored from now on; the first ticker starts the stream."""
@@ -190,25 +190,22 @@ class RealtimeStreamer:
         self._writer.put(raw)
 
     def _watch(self, run: _Run) -> None:
-        """Make a connection anew that brings nothing, for as long as ``run`` lasts."""
-        watch, heard = StreamWatch(), self._writer.received
+        """Make a connection anew that does not do its work, for as long as ``run`` lasts."""
+        watch = StreamWatch()
         while not run.ended.wait(WATCH_SECONDS):
             stream = run.stream
-            if self._writer.received != heard:
-                heard, self._silence = self._writer.received, ""
             connected = stream is not None and bool(stream._running)
             confirmed = stream.confirmed if stream is not None else frozenset()
             try:
-                found = watch.look(connected, heard, self._tickers, confirmed)
+                found = watch.look(connected, self._writer.received, self._tickers, confirmed)
             except (sqlite3.Error, OSError) as error:
                 log.warning("The stream cannot be watched: %s", error)
                 continue
+            self._silence = watch.trouble
             if found:
                 log.warning("The stream is made anew: %s", found)
-                self._silence = found
                 self._mended += 1
                 run._in_loop(HeardStream.break_off)
-                watch.reconnected()
         sqlite.close_kept()
 
     def _begin(self) -> None:

@@ -2,15 +2,19 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import msgpack
 import pytest
 from websockets.sync.server import ServerConnection
 
-from database import db_manager, stream_watch
-from database.realtime_pull import RealtimeStreamer
+from database import arrivals, db_manager, schema, stream_watch
+from database.arrivals import Way
+from database.historical_pull import HistoricalFetcher
+from database.realtime_pull import RealtimeStreamer, StreamStatus
 from database.stream_watch import StreamWatch
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
+from orchestra.base.market_calendar import floor_minute
 from orchestra.exchange import stream as exchange_stream
 from orchestra.simulator import Exchange
 from tests.conftest import Configure
@@ -154,10 +158,69 @@ def test_only_open_minutes_are_silent(exchange: Exchange) -> None:
     assert at("2024-06-05T13:29:00Z") == ""  # a night
     assert at("2024-06-05T13:35:30Z") == ""  # five minutes, one of which is still under way
     assert at("2024-06-05T13:37:30Z") == "connected, but no bar for 6 minutes"
-    watch.reconnected()
-    assert at("2024-06-05T13:41:30Z") == ""
-    assert at("2024-06-05T13:49:00Z") == "connected, but no bar for 10 minutes"
-    assert at("2024-06-05T13:50:00Z", 2) == ""
+    assert at("2024-06-05T13:41:30Z") == ""  # it was made anew and is given longer
+    assert at("2024-06-05T13:49:00Z") == watch.trouble == "connected, but no bar for 10 minutes"
+    assert at("2024-06-05T13:50:00Z", 2) == watch.trouble == ""
+
+
+def test_a_ticker_whose_bars_are_late_or_fetched_is_noticed_though_others_come(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, tickers = StreamWatch(), frozenset({"SPY", "PPLT"})
+    begin = datetime.fromisoformat("2024-06-04T14:00:00+00:00")
+
+    def minute(n: int, pplt: str = "") -> str:
+        """Let SPY's bar of the n-th minute come in time, and PPLT's fetched or late, if at all."""
+        stamp = clock.stamp(begin + timedelta(minutes=n))
+        set_clock(stamp)
+        with sqlite.transaction(schema.stocks()) as connection:
+            arrivals.note(connection, "streamed", {stamp: {"SPY": 40}})
+            if pplt:
+                way: Way = "fetched" if pplt == "fetched" else "streamed"
+                arrivals.note(connection, way, {stamp: {"PPLT": 50 if pplt == "in time" else 9000}})
+        set_clock(clock.stamp(begin + timedelta(minutes=n + 1, seconds=3)))
+        arrivals.note_asked(begin + timedelta(minutes=n), [])
+        return watch.look(True, n, tickers, tickers)
+
+    minute(0, "fetched")
+    minute(1, "fetched")  # it had begun before the connection was made
+    for n, came in enumerate(("fetched", "", "fetched", "late", "", "late"), start=2):
+        assert minute(n, came) == ""
+    assert minute(8, "fetched") == ""  # five now, but on this clock no half minute has passed
+    monkeypatch.setattr(stream_watch, "BEHIND_SECONDS", 0.0)
+    assert minute(9) == "5 bars of PPLT in a row came late or had to be fetched"
+    minute(10, "fetched")
+    for n in range(11, 20):
+        assert minute(n, "fetched") == ""  # it is given twice as long
+        assert watch.trouble
+    assert minute(20, "fetched").startswith("10 bars of PPLT")
+    minute(21)
+    assert minute(22, "in time") == watch.trouble == ""
+    assert all(minute(n, "fetched") == "" for n in range(23, 27))
+    assert minute(27, "fetched").startswith("5 bars of PPLT")
+
+
+def test_a_stream_that_lost_one_of_two_tickers_is_made_anew(
+    exchange: Exchange, streamer: RealtimeStreamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_watch, "BEHIND_SECONDS", 1.0)
+    for ticker in ("MSFT", "SPY"):
+        streamer.subscribe(ticker)
+    next_bar(streamer, "MSFT", "SPY")
+    exchange.faults.add({"name": "missing_bars", "symbols": ["MSFT"]})
+
+    def after_a_cycle() -> StreamStatus:
+        minute = floor_minute(clock.now())
+        streamer.wait_for_bars({"SPY"}, minute, clock.elapsed() + 2.0)  # it may be connecting
+        HistoricalFetcher().close_gaps(["MSFT", "SPY"], minute)
+        arrivals.note_asked(minute, [])
+        return streamer.status()
+
+    until(lambda: "of MSFT in a row" in after_a_cycle().message, NOTICED_SECONDS)
+    assert not streamer.status().healthy and streamer.status().mended >= 1
+    exchange.faults.clear()
+    connected(streamer)
+    until(lambda: after_a_cycle().healthy, NOTICED_SECONDS)
 
 
 def test_an_updated_bar_leaves_a_trace(exchange: Exchange, streamer: RealtimeStreamer) -> None:
