@@ -115,6 +115,6 @@ def _pair(raw: dict[str, Any]) -> tuple[str, Bar] | None:
         if fault:
             raise BadInput(fault)
         return checks.ticker(raw["S"]), bar
-    except (BadInput, KeyError, AttributeError, TypeError) as error:
-        log.warning("A streamed bar is left out: %s %r", error, raw)
+    except (LookupError, AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        log.warning("A streamed bar is left out: %s %.200r", error, raw)
         return None

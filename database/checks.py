@@ -1,6 +1,5 @@
 """What callers may hand in: tickers, moments, bars. Each check raises BadInput with a sentence that helps."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +8,7 @@ from orchestra.base import clock
 from orchestra.base.errors import BadInput
 from orchestra.base.tickers import ticker as ticker  # one form for all layers
 
+LARGEST = 1e12  # of a price in dollars, or of shares in a minute
 FIELDS = ("timestamp", "open", "high", "low", "close", "volume")
 
 
@@ -62,9 +62,9 @@ def fault_of(bar: Mapping[str, Any]) -> str | None:
         if (
             isinstance(value, bool)
             or not isinstance(value, int | float)
-            or not math.isfinite(value)
+            or not abs(value) <= LARGEST  # NaN is not
         ):
-            return f"Expected {name} as a finite number, found {value!r}."
+            return f"Expected {name} as a finite number of a sensible size, found {value!r:.60}."
         if name != "volume" and value <= 0:
             return f"Expected {name} above 0 dollars, found {value!r}."
     if bar["volume"] < 0:

@@ -185,7 +185,7 @@ def _rows(ticker: str, answer: list[dict[str, Any]], wanted: gaps.Range) -> list
         except (KeyError, TypeError, ValueError) as error:
             bar, fault = {}, f"It is not usable: {error}."
         if fault:
-            log.warning("A bar of %s from the exchange is left out. %s %r", ticker, fault, raw)
+            log.warning("A bar of %s from the exchange is left out. %s %.200r", ticker, fault, raw)
         elif first <= bar["timestamp"] <= last:
             usable.append(bar)
     return bars.rows_of((ticker, bar) for bar in usable)

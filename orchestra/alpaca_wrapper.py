@@ -110,7 +110,8 @@ class AlpacaWrapper(AccountReader):
         )
         while True:
             try:
-                return _order(exchange.trading_client().submit_order(request))
+                answer = exchange.trading_client().submit_order(request)
+                return _own_order(answer, client_order_id, shares)
             except APIError as error:
                 wait = _seconds_to_reset(error)
                 if wait is None or clock.elapsed() + wait >= until:
@@ -119,11 +120,15 @@ class AlpacaWrapper(AccountReader):
                 raise OrderUnsettled(client_order_id, error) from error
             clock.pause(wait)
 
-    def find(self, client_order_id: str) -> BrokerOrder | None:
-        """Ask for an order by our id; None when the broker has none. Raises ExchangeUnavailable."""
+    def find(self, client_order_id: str, shares: int | None = None) -> BrokerOrder | None:
+        """Ask for an order by our id; None when the broker has none. Raises ExchangeUnavailable.
+
+        ``shares`` is what it was sent for, where that is known: an answer of another size is none.
+        """
         try:
             with exchange.answering():
-                return _order(exchange.trading_client().get_order_by_client_id(client_order_id))
+                found = exchange.trading_client().get_order_by_client_id(client_order_id)
+                return _own_order(found, client_order_id, shares)
         except ExchangeUnavailable as error:
             if exchange.status_of(error.__cause__) == 404:
                 return None
@@ -171,7 +176,8 @@ class AlpacaWrapper(AccountReader):
             wait = min(wait * 2, LONGEST_POLL_SECONDS)
             try:
                 with exchange.answering():
-                    order = _order(exchange.trading_client().get_order_by_id(order.id))
+                    found = exchange.trading_client().get_order_by_id(order.id)
+                    order = _own_order(found, order.client_order_id, order.shares)
             except ExchangeUnavailable as error:
                 if clock.elapsed() >= until:
                     raise OrderUnsettled(order.client_order_id, error) from error
@@ -205,6 +211,22 @@ def _seconds_to_reset(error: APIError) -> float | None:
     return max(LONGEST_POLL_SECONDS, resets_at - clock.machine_now().timestamp())
 
 
+def _own_order(answer: Any, client_order_id: str, shares: int | None) -> BrokerOrder:
+    """Read the order that was asked for; one that contradicts itself is no answer. Raises ValueError."""
+    order = _order(answer)
+    if order.client_order_id != client_order_id:
+        raise ValueError(f"expected order {client_order_id}, was {order.client_order_id}")
+    if order.shares == 0 or order.shares != (shares or order.shares):
+        raise ValueError(f"expected an order of {shares or 'some'} shares, was {order.shares}")
+    if order.filled_shares > order.shares:
+        raise ValueError(f"{order.filled_shares} filled of {order.shares}")
+    if order.status == "filled" and order.filled_shares != order.shares:
+        raise ValueError(f"filled, and yet {order.filled_shares} of {order.shares}")
+    if order.filled_shares and order.filled_price is None:
+        raise ValueError(f"{order.filled_shares} filled at no price")
+    return order
+
+
 def _order(answer: Any) -> BrokerOrder:
     """Read an order as the broker sends it: numbers as strings, nanosecond times."""
     row = figures.mapping(answer)
@@ -216,7 +238,7 @@ def _order(answer: Any) -> BrokerOrder:
         side=str(row.get("side")),
         shares=figures.shares(row.get("qty") or 0),
         status=figures.text(row["status"]),
-        filled_shares=figures.shares(row.get("filled_qty") or 0),
+        filled_shares=figures.shares(row["filled_qty"]),
         filled_price=None if price is None else figures.price(price),
         filled_at=None if not filled_at else figures.moment(filled_at),
     )

@@ -79,7 +79,7 @@ class Execution:
         for order in order_journal.open_orders():
             if self._is_under_way(order):
                 continue
-            found = self._wrapper.find(order.client_order_id)
+            found = self._wrapper.find(order.client_order_id, order.shares)
             if found is None:
                 self._not_known(order)
             elif found.is_terminal:

@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from random import Random
 from typing import Any
 
 from orchestra.base.errors import BadInput
+from orchestra.simulator.garbling import HOWS
 
 
 def _text(value: Any) -> str:
@@ -97,6 +99,9 @@ KINDS: dict[str, dict[str, tuple[Check, Any]]] = {
     "500": _REQUEST,
     "unauthorized": _REQUEST,
     "504_after_accept": _ACCEPTED_ORDER,
+    # ... is answered with nonsense, with the status it should have had
+    "garble": {"how": (_one_of(*HOWS), "any"), "seed": (_whole, 0), **_REQUEST},
+    "echo_headers": _REQUEST,  # ... is refused (401) with what it was sent in its sentence
     "cut": {"when": (_one_of("before", "after"), "after"), **_ACCEPTED_ORDER},
     # Orders, of one symbol or all
     "reject": _ORDER,  # after it was accepted
@@ -111,6 +116,7 @@ KINDS: dict[str, dict[str, tuple[Check, Any]]] = {
     "drop": {},  # the connection, before the next minute's frame
     "freeze": {},  # until cleared: nothing is read, answered or sent
     "mute": {},  # connected, but not a frame of data
+    "garble_stream": {"how": (_one_of(*HOWS), "any"), "seed": (_whole, 0)},  # a minute's frame
     "406": {},
     "auth_failed": {},
     # Bars
@@ -151,6 +157,11 @@ class Fault:
 
     def __getitem__(self, parameter: str) -> Any:
         return self.parameters[parameter]
+
+    @property
+    def dice(self) -> Random:
+        """Chance for its newest hit: the same seed breaks the same things."""
+        return Random(f"{self['seed']} {self.hits}")
 
     @property
     def left(self) -> bool:

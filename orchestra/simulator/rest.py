@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from orchestra.base import clock
 from orchestra.simulator.faults import Fault, Faults
+from orchestra.simulator.garbling import broken_json
 from orchestra.simulator.rate_limit import RateLimit
 from orchestra.simulator.refusals import TOO_MANY, Refusal
 
@@ -93,6 +94,8 @@ def _misbehave(faults: Faults, data: bool) -> Response | None:
         resets_at = clock.machine_now().timestamp() + fault["reset"]
         g.headers["X-RateLimit-Reset"] = str(int(resets_at) + 1)
         raise _too_many(data)
+    if faults.take("echo_headers", **facts):
+        raise Refusal(401, None, f"not authorized: {dict(request.headers)}")
     if faults.take("500", **facts):
         raise Refusal(500, 50010000, "internal server error occurred")
     return None
@@ -105,6 +108,8 @@ def _misbehave_afterwards(faults: Faults, response: Response) -> Response:
         return _hang(fault)
     if faults.take("cut", when="after", **facts):
         return cut()
+    if fault := faults.take("garble", **facts):
+        response.set_data(broken_json(response.get_data(), fault["how"], fault.dice))
     if faults.take("504_after_accept", **facts):
         hidden = jsonify({"code": 50410000, "message": "gateway timeout"})
         hidden.status_code = 504

@@ -177,7 +177,11 @@ class Stream:
     def _send(self, frames: list[tuple[Client, list[dict[str, Any]]]]) -> None:
         """Send each client its messages as one frame, without waiting for slow ones."""
         for client, messages in frames:
-            broadcast([client.connection], client.encode(messages))
+            if fault := self._faults.take("garble_stream"):
+                frame = client.encode_broken(messages, fault["how"], fault.dice)
+            else:
+                frame = client.encode(messages)
+            broadcast([client.connection], frame)
 
     def _drop(self) -> None:
         for client in list(self._clients):

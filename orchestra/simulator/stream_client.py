@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 import msgpack
@@ -10,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 
 from orchestra.base import clock
 from orchestra.simulator.bars import MINUTE_SECONDS, Bar
+from orchestra.simulator.garbling import broken_frame
 
 CHANNELS = (
     "trades",
@@ -54,6 +56,11 @@ class Client:
             packed = [_timed(each, lambda unix: msgpack.Timestamp(unix, 0)) for each in messages]
             return bytes(msgpack.packb(packed))
         return json.dumps([_timed(each, _stamp) for each in messages])
+
+    def encode_broken(self, messages: list[Message], how: str, dice: Random) -> bytes | str:
+        """Pack messages as a frame that is broken in one of ``garbling``'s ways."""
+        packed = [_timed(each, lambda unix: msgpack.Timestamp(unix, 0)) for each in messages]
+        return broken_frame(packed, how, dice)
 
     def decode(self, frame: bytes | str) -> Message:
         """Unpack a client's message. Raises ValueError when it is not one map."""
