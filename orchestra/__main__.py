@@ -201,7 +201,7 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if command.doctor(as_json) else 1)
 
 
-for command in (cli.backtest, cli.replay, cli.preview):
+for command in (cli.backtest, cli.replay, cli.sweep, cli.preview):
     main.add_command(command)
 
 

@@ -28,6 +28,12 @@ import click
     "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
 )
 @click.option(
+    "--research/--no-research",
+    "measures_of_the_trade",
+    default=True,
+    help="Measures of the trade as well, where the research requirements are installed.",
+)
+@click.option(
     "--csv",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,6 +66,50 @@ def replay(**arguments: Any) -> None:
     from orchestra.backtest import replay_command
 
     sys.exit(0 if replay_command.replay(**arguments) else 1)
+
+
+@click.command()
+@click.argument("algorithm")
+@click.argument("ticker")
+@click.option(
+    "--set",
+    "ranges",
+    multiple=True,
+    metavar="NAME=FIRST:LAST:STEP",
+    help="Values of a parameter, LAST included; or NAME=VALUE. Repeatable.",
+)
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
+@click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
+@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option("--fill", type=click.Choice(["close", "open"]), default="close", show_default=True)
+@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
+@click.option(
+    "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
+)
+@click.option(
+    "--parts",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Equal parts of the time for the walk forward: the best before each is tried in it.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes here; default one a core.")
+@click.option("--scheduler", metavar="tcp://…", help="Send the work to this Dask cluster instead.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A row a choice."
+)
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw a heat map as PNG."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def sweep(**arguments: Any) -> None:
+    """Try ALGORITHM with many values of its parameters over the past minutes of TICKER.
+
+    All cores are used. Ctrl-C keeps what was done.
+    """
+    from orchestra.backtest import sweep_command
+
+    sweep_command.run(**arguments)
 
 
 @click.command(hidden=True)

@@ -33,6 +33,7 @@ def backtest(
     fill: str,
     slippage_bps: float,
     warmup: int,
+    measures_of_the_trade: bool,
     folder: Path | None,
     plot: Path | None,
     as_json: bool,
@@ -42,9 +43,10 @@ def backtest(
         if plot is not None:
             research.require("matplotlib", "--plot")
         chosen = _subject(algorithm, ticker, capital, pairs)
-        found = _history(chosen, start, end, warmup)
+        found = read_history(chosen.ticker, start, end, warmup)
         result = _with_progress(chosen, found, FillRule(fill, slippage_bps))
-        research.add_to(result)
+        if measures_of_the_trade:
+            research.add_to(result)
         if folder is not None:
             _write_csv(result, folder)
         if plot is not None:
@@ -68,15 +70,16 @@ def _subject(algorithm: str, ticker: str, capital: float, pairs: tuple[str, ...]
     return Subject(path, ticker_of(ticker), capital, values)
 
 
-def _history(chosen: Subject, start: datetime | None, end: datetime | None, warmup: int) -> History:
+def read_history(ticker: str, start: datetime | None, end: datetime | None, warmup: int) -> History:
+    """Read what the command's options name, showing how a fetch goes on. Raises BadInput."""
     sessions = history.sessions_of(start and start.date(), end and end.date())
 
     def fetching(minutes: int, work: Callable[[Progress], object]) -> object:
-        label = f"Fetching {chosen.ticker}"
+        label = f"Fetching {ticker}"
         with click.progressbar(length=minutes, label=label, file=sys.stderr) as bar:
             return work(bar.update)
 
-    return history.read(chosen.ticker, sessions, warmup, fetching)
+    return history.read(ticker, sessions, warmup, fetching)
 
 
 def _with_progress(chosen: Subject, found: History, fill: FillRule) -> Result:

@@ -14,6 +14,8 @@ from orchestra.backtest.engine import Trade
 from orchestra.backtest.fills import CLOSE, FillRule
 from system_databse.past_ledger import UNITS
 
+BASIC = ("return", "max_drawdown", "trades", "win_rate", "exposure")
+
 
 @dataclass(frozen=True)
 class Equity:

@@ -57,7 +57,7 @@ ONCE = "due = current_time[11:16] == '13:40'\nreturn ('buy', 3, 'now') if due el
 
 def test_the_object(write: Write) -> None:
     store(climb(390))
-    found = answered(write(ONCE), "AAPL", *ONE_DAY, "--capital", 1000)
+    found = answered(write(ONCE), "AAPL", *ONE_DAY, "--capital", 1000, "--no-research")
     measures = found.pop("measures")
     assert found == {
         "ticker": "AAPL",
