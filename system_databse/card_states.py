@@ -81,7 +81,12 @@ def stop_and_sell(algo_id: int) -> bool:
     """Stop a card and ask for its shares to be sold; True if it was still running."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         was_running = system_db_manager.mark_stopped(connection, algo_id)
-        _set(connection, algo_id, "stopping", "Its shares are being sold.")
+        _set(
+            connection,
+            algo_id,
+            "stopping",
+            "Its shares are sold: at once, or when the market opens.",
+        )
     return was_running
 
 

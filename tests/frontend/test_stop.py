@@ -68,13 +68,18 @@ def test_stopped_card_with_shares_can_only_be_sold(open_wall: OpenWall) -> None:
 def test_nothing_is_left_to_do_while_the_shares_are_being_sold(open_wall: OpenWall) -> None:
     api = FakeApi()
     api.cards = [
-        card(1, status="stopped", state="stopping", state_reason="Its shares are being sold.")
+        card(
+            1,
+            status="stopped",
+            state="stopping",
+            state_reason="Its shares are sold: at once, or when the market opens.",
+        )
     ]
     wall = open_wall(api)
     open_sheet(wall)
     assert not wall.find("[data-action=stop]").is_visible()
     assert not wall.find("[data-action=stop-sell]").is_visible()
-    assert "Its shares are being sold." in wall.find("[data-drawer]").inner_text()
+    assert "or when the market opens." in wall.find("[data-drawer]").inner_text()
 
 
 def test_exact_figures_follow_the_polls(wall: Wall) -> None:

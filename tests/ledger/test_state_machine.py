@@ -39,6 +39,7 @@ from orchestra import worker
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, sqlite
+from orchestra.base import settings as settings_in_force
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE
 from orchestra.cycle import Cycle
@@ -210,7 +211,8 @@ class World:
                 db.execute("UPDATE account SET cash = '100000'")
         self.posted.clear()
         self.answers.clear()
-        change(SYSTEM_DB=self.folder / f"ledger-{self.counts['sequences']}.db")
+        ledger = self.folder / f"ledger-{self.counts['sequences']}.db"
+        change(SYSTEM_DB=ledger, BRAKE_ORDERS_PER_HOUR="")
         create_system_db.create_database()
 
     def end(self) -> None:
@@ -472,8 +474,12 @@ class Terminal(RuleBasedStateMachine):
             clock.pause(0.002)
             self.cycle.audit()
 
-    @initialize(tickers=st.lists(st.sampled_from(TICKERS[:2]), min_size=1, max_size=3))
-    def first_cards(self, tickers: list[str]) -> None:
+    @initialize(
+        tickers=st.lists(st.sampled_from(TICKERS[:2]), min_size=1, max_size=3),
+        brake=st.sampled_from(("", "", "", "2", "3")),
+    )
+    def first_cards(self, tickers: list[str], brake: str = "") -> None:
+        change(BRAKE_ORDERS_PER_HOUR=brake)
         for ticker in tickers:
             self.add_card(ticker, 20_000.0)
 
@@ -538,6 +544,8 @@ class Terminal(RuleBasedStateMachine):
             ledger = system_db_manager.ledger()
             for row in ledger.execute("SELECT state, COUNT(*) FROM orders GROUP BY state"):
                 self.world.counts[f"orders {row[0]}"] += row[1]
+            braked = ledger.execute("SELECT COUNT(*) FROM events WHERE kind = 'brake'")
+            self.world.counts["brakes"] += braked.fetchone()[0]
         finally:
             self.execution.close()
             self.execution._pool.shutdown(wait=True)
@@ -560,6 +568,7 @@ class Terminal(RuleBasedStateMachine):
         check_fills_are_the_orders(books)
         check_transactions_are_backed(orders, transactions, books.orders)
         check_one_order_a_minute(orders)
+        check_brakes(orders)
         check_cards(
             transactions.values(),
             orders.values(),
@@ -608,6 +617,15 @@ def check_one_order_a_minute(orders: dict[str, Any]) -> None:
     )
     assert all(count == 1 for count in (own + Counter()).values())
     assert all(count == 1 for count in exits.values())
+
+
+def check_brakes(orders: dict[str, Any]) -> None:
+    """No card has sent more orders than are allowed; a whole history is within one hour."""
+    most = settings_in_force.current().brake_orders_per_hour
+    own = Counter(
+        row["algorithm_id"] for identity, row in orders.items() if "-exit" not in identity
+    )
+    assert most is None or max(own.values(), default=0) <= most
 
 
 def check_cards(
