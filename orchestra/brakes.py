@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestra.base import clock, settings
+from orchestra.base import clock, logs, settings
 from orchestra.base.market_calendar import Session
 from orchestra.valuation import CardValue, value_cards
 from system_databse import card_calculations, card_states, heartbeats, labels, order_journal
@@ -36,10 +36,11 @@ def apply_brakes(cards: list[dict[str, Any]], session: Session) -> None:
     stopped = [card for card in get_all_algorithms("stopped") if card["id"] in traded]
     lost = _too_much_lost(cards + stopped, running, resumed)
     reasons = _too_many_orders(running, resumed) | lost
+    tickers = {card["id"]: card["ticker"] for card in running}
     for algo_id, reason in reasons.items():
         card_states.set_state(algo_id, "paused", reason, until=session.close)
         heartbeats.record_event("brake", reason, algo_id)
-        log.warning("Card %s is paused: %s", algo_id, reason)
+        log.warning("%s: paused: %s", logs.about(algo_id, tickers[algo_id]), reason)
 
 
 def _too_many_orders(running: list[dict[str, Any]], resumed: dict[int, str]) -> dict[int, str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from database import db_manager
-from orchestra.base import sqlite
+from orchestra.base import logs, sqlite
 from orchestra.base.errors import BadInput
 from system_databse import (
     card_calculations,
@@ -103,7 +103,7 @@ def freeze(ticker: str, reason: str) -> None:
         if card["ticker"] == ticker and (state is None or state.reason != reason):
             card_states.set_state(card["id"], "frozen", reason)
             heartbeats.record_event("frozen", reason, card["id"])
-            log.error("Card %s is frozen: %s", card["id"], reason)
+            log.error("%s: frozen: %s", logs.about(card["id"], ticker), reason)
 
 
 def thaw(ticker: str) -> None:
@@ -111,7 +111,7 @@ def thaw(ticker: str) -> None:
     for algo_id in frozen_cards(ticker):
         card_states.clear_state(algo_id, "frozen")
         heartbeats.record_event("thawed", f"{ticker} fits the broker again.", algo_id)
-        log.info("Card %s is no longer frozen", algo_id)
+        log.info("%s: no longer frozen", logs.about(algo_id, ticker))
 
 
 def frozen_cards(ticker: str) -> set[int]:

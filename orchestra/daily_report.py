@@ -23,6 +23,7 @@ from system_databse import (
     daily_reports,
     day_figures,
     system_db_manager,
+    wear,
 )
 from system_databse.card_calculations import CardSums
 
@@ -96,6 +97,9 @@ def of_session(
         "restarts": _number(told, "restarted"),
         "events": told,
         "memory_mb": memory_mb,
+        "written_mb": {
+            part: round(written / 1e6, 1) for part, written in wear.written(session.day).items()
+        },
         "databases": {
             "system": disk.usage(settings.current().system_db_path),
             "stocks": disk.usage(settings.current().stocks_db_path),

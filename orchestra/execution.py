@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
-from orchestra.base import clock
+from orchestra.base import clock, logs
 from orchestra.base.errors import OrderRefused, OrderUnsettled
 from orchestra.base.market_calendar import MINUTE
 from orchestra.decision import below_zero
@@ -189,7 +189,7 @@ class Execution:
             if order.side == "buy" and cash < -order_journal.NOISE:
                 what += f", worse than checked: {below_zero(cash)}"
             decision_journal.note_outcome(order.algorithm_id, order.minute, what)
-            log.info("Card %s %s: %s", order.algorithm_id, order.ticker, what)
+            log.info("%s: %s", logs.about(order.algorithm_id, order.ticker, order.minute), what)
 
     def _not_known(self, order: JournalledOrder) -> None:
         since = self._unknown_since.setdefault(order.client_order_id, clock.elapsed())
@@ -200,7 +200,8 @@ class Execution:
     def _close_unfilled(self, order: JournalledOrder, state: str, reason: str) -> None:
         order_journal.close_unfilled(order.client_order_id, state, reason)
         decision_journal.note_outcome(order.algorithm_id, order.minute, f"{state}: {reason}")
-        log.warning("Trade failed for %s: card %s, %s", order.ticker, order.algorithm_id, reason)
+        about = logs.about(order.algorithm_id, order.ticker, order.minute)
+        log.warning("%s: trade failed: %s %s: %s", about, order.side, order.shares, reason)
 
     def _enter(self, order: JournalledOrder) -> None:
         with self._lock:
@@ -239,7 +240,8 @@ def _written_down(intent: Intent) -> JournalledOrder | None:
     except OrderRefused as error:
         reason = f"not sent: {error}"
         decision_journal.note_outcome(intent.algorithm_id, clock.stamp(intent.minute), reason)
-        log.warning("Trade failed for %s: card %s, %s", intent.ticker, intent.algorithm_id, reason)
+        about = logs.about(intent.algorithm_id, intent.ticker, intent.minute)
+        log.warning("%s: trade failed: %s %s: %s", about, intent.side, intent.shares, reason)
         return None
 
 

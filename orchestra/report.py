@@ -52,6 +52,7 @@ def lines(found: Report) -> list[str]:
         f"Drift          {_drift(found['drift'])}",
         f"Restarts       {found['restarts']}",
         f"Memory         {_mb(found['memory_mb'])} trader and workers",
+        f"Disk writes    {_written(found.get('written_mb', {}))}",
         *(
             f"{name + '.db':14} {size['mb']:,.1f} MB, {size['free_mb']:,.0f} MB free"
             for name, size in found["databases"].items()
@@ -138,6 +139,10 @@ def _slippage(of: dict[str, Any]) -> str:
 
 def _drift(cards: list[dict[str, Any]]) -> str:
     return "; ".join(f"card {card['id']}: {card['reason']}" for card in cards) or "none"
+
+
+def _written(parts: dict[str, float]) -> str:
+    return ", ".join(f"{part} {_mb(amount)}" for part, amount in parts.items()) or "unknown"
 
 
 def _mb(amount: float | None) -> str:

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from orchestra import loader
-from orchestra.base import settings
+from orchestra.base import logs, settings
 from system_databse import card_states, heartbeats
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ def resume_changed_files(cards: list[dict[str, Any]]) -> None:
         elif state.state == "paused" and state.file and file not in (state.file, GONE):
             card_states.clear_state(card["id"], "paused")
             forget(card)
-            log.info("Card %s goes on: its file has changed", card["id"])
+            about = logs.about(card["id"], card["ticker"])
+            log.info("%s: goes on, its file has changed", about)
 
 
 def _pause(card: dict[str, Any], reason: str) -> None:
     forget(card)
     card_states.set_state(card["id"], "paused", reason, file=_file_of(card["algorithm_type"]))
-    log.error("Card %s is paused: %s", card["id"], reason)
+    log.error("%s: paused: %s", logs.about(card["id"], card["ticker"]), reason)
 
 
 def _file_of(algorithm_type: str) -> str:

@@ -51,7 +51,8 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
     must not go on.
     """
     stop = stop or threading.Event()
-    logs.start_logging("orchestrator", settings.current().log_dir)
+    chosen = settings.current()
+    logs.start_logging("orchestrator", chosen.log_dir, chosen.log_total_bytes)
     refuse_unarmed_live()
     _when_there_is_room(create_system_db.create_database, stop)
     with only_one("orchestrator", settings.current().system_db_path):
@@ -188,6 +189,7 @@ class _Trader:
                 self._last_minute = None
                 self._cycle.end_session(now)
                 self._cycle.audit()
+                self._signs.session_done()
                 housekeeping.after_close(now)
                 self._follow_stocks(self._guard.examine)
                 self._ledger.examine()

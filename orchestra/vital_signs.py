@@ -14,6 +14,7 @@ from orchestra.runner import AlgorithmRunner
 from orchestra.stocks_guard import StocksGuard
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import heartbeats
+from system_databse.wear import Wear
 
 
 class VitalSigns:
@@ -36,6 +37,7 @@ class VitalSigns:
         self._stocks = stocks
         self._ledger = ledger
         self._deadman = deadman
+        self._wear = Wear("orchestrator")
 
     def beat(self, message: str) -> None:
         """Give a sign of life with each part's state, to health and to the service manager."""
@@ -53,12 +55,17 @@ class VitalSigns:
                 **self._deadman.health,
             }
         )
+        self._wear.look()
         systemd.alive(message)
 
     def cycle_done(self, minute: datetime) -> None:
         """Give a sign of life after a cycle of the open market, elsewhere too."""
         self.beat(f"Cycle of {clock.stamp(minute)} done.")
         self._deadman.cycle_done()
+
+    def session_done(self) -> None:
+        """Note what belongs to the session that is over, before its report is made."""
+        self._wear.note()
 
     def _stream(self) -> tuple[str, str]:
         stream = self._websockets.streamer.status()

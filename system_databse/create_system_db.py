@@ -189,12 +189,22 @@ REFUSED_ORDERS = """
 CREATE INDEX orders_refused ON orders(closed_at) WHERE state = 'refused';
 """
 
+WEAR = """
+CREATE TABLE wear (
+    day TEXT NOT NULL,
+    part TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (day, part)
+) WITHOUT ROWID;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     ROADMAP_SCHEMA + TERMINAL_SCHEMA,
     REPORT_SCHEMA,
     DECISIONS_BY_MINUTE,
     AWAITED_OUTCOMES,
     REFUSED_ORDERS,
+    WEAR,
 )
 
 

@@ -72,6 +72,7 @@ class Settings:
     stocks_db: Path | None = _setting("", _path, "Market data; default database/stocks.db")
     algorithms_dir: Path = _setting("algorithms", _path, "Folder with the algorithm files")
     log_dir: Path = _setting("logs", _path, "Folder for the log files")
+    log_total_mb: float = _setting("50", number(1), "How much all log files may take, in MB")
     api_host: str = _setting("127.0.0.1", address, "Address the page is served on")
     allowed_hosts: frozenset[str] | None = _setting(
         "",
@@ -160,6 +161,10 @@ class Settings:
     def on_network(self) -> bool:
         """Whether other machines can reach the page."""
         return self.api_host != "localhost" and not IPv4Address(self.api_host).is_loopback
+
+    @property
+    def log_total_bytes(self) -> int:
+        return int(self.log_total_mb * 1_000_000)
 
     @property
     def page_addresses(self) -> list[str]:

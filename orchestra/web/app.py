@@ -54,7 +54,7 @@ log = logging.getLogger("autotrader.api")
 def create_app() -> Flask:
     """Build the application on the current settings. Raises SettingsError where it must not start."""
     chosen = settings.current()
-    logs.start_logging("api", chosen.log_dir)
+    logs.start_logging("api", chosen.log_dir, chosen.log_total_bytes)
     refuse_unarmed_live()
     create_system_db.create_database()
     system_db_manager.follow_replacement()

@@ -93,7 +93,7 @@ def close_logs() -> None:
     """Take away what create_app has hung on the root logger."""
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if type(handler).__module__.startswith("logging"):
+        if type(handler).__module__.startswith(("logging", "orchestra")):
             root.removeHandler(handler)
             handler.close()
 
