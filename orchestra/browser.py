@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from orchestra.base import settings
+from orchestra.base import memory, settings
 from orchestra.base.errors import AutoTraderError
 
 # Checked against Chromium 156: each of these exists and does something
@@ -85,7 +85,7 @@ def zoom(folder: Path, scale: float) -> None:
 
 def draws(window: "subprocess.Popen[bytes]") -> bool:
     """Whether a browser still has a process that draws its page; a page that crashed has none."""
-    return any(b"--type=renderer" in _command_of(pid) for pid in _below(window.pid))
+    return any(b"--type=renderer" in _command_of(pid) for pid in memory.tree(window.pid))
 
 
 def profile() -> Path:
@@ -98,19 +98,6 @@ def _display() -> str | None:
     if os.environ.get("WAYLAND_DISPLAY"):
         return "wayland"
     return "x11" if os.environ.get("DISPLAY") else None
-
-
-def _below(pid: int) -> list[int]:
-    """Every process that descends from one; those that end meanwhile are left out."""
-    found = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(child) for child in file.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *_below(child)]
-    return found
 
 
 def _command_of(pid: int) -> bytes:

@@ -13,8 +13,8 @@ from orchestra import browser
 from orchestra.base import clock, settings, systemd
 from orchestra.base.errors import SettingsError
 
-LOOK_SECONDS = 1.0
-CRASHED_LOOKS = 5  # in a row without a page: it says "Aw, Snap!", and the browser is begun anew
+LOOK_SECONDS = 2.0
+CRASHED_LOOKS = 3  # in a row without a page: it says "Aw, Snap!", and the browser is begun anew
 PATIENCE_SECONDS = 60.0  # a start may take so long; from then on it is told what to do
 HELP = "What the services say: sudo systemctl status 'autotrader-*'"
 CORRECT = "Correct .env; a few seconds later it starts by itself."

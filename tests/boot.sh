@@ -24,7 +24,7 @@ base=$folder/$suite root=$folder/root wheels=$folder/wheels-$suite
 if [ ! -e "$base/complete" ]; then
   rm -rf "$base"
   debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,curl,procps "$suite" "$base" >"$folder/debootstrap.log"
+    --include=systemd,systemd-sysv,systemd-timesyncd,dbus,libpam-systemd,python3,python3-venv,curl,procps "$suite" "$base" >"$folder/debootstrap.log"
   touch "$base/complete"
 fi
 
