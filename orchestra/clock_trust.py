@@ -28,6 +28,7 @@ class ClockTrust:
         self._wrapper = wrapper
         self._broker_ahead: timedelta | None = None  # of our market time; None: never compared
         self._looked_at = 0.0  # on clock.elapsed's scale
+        self._looking: threading.Thread | None = None
         self._doubted = False
         self._noted_until: datetime | None = None  # broker's time up to which is on record
 
@@ -35,8 +36,10 @@ class ClockTrust:
         """Say whether the clock may be traded by; the broker is asked when it is due."""
         if clock.is_synchronized():
             return True
-        if not self._agrees() or clock.elapsed() - self._looked_at >= LOOK_SECONDS:
+        if not self._agrees():
             self._look()
+        elif clock.elapsed() - self._looked_at >= LOOK_SECONDS:
+            self._look_aside()
         return self._agrees()
 
     def wait(self, stop: threading.Event) -> bool:
@@ -63,6 +66,13 @@ class ClockTrust:
     def _agrees(self) -> bool:
         tolerance = timedelta(seconds=TOLERANCE_SECONDS * clock.speed())
         return self._broker_ahead is not None and abs(self._broker_ahead) <= tolerance
+
+    def _look_aside(self) -> None:
+        """Look without holding up the minute: a broker that hangs is nothing new about the clock."""
+        if self._looking is None or not self._looking.is_alive():
+            self._looked_at = clock.elapsed()
+            self._looking = threading.Thread(target=self._look, name="clock", daemon=True)
+            self._looking.start()
 
     def _look(self) -> None:
         """Compare over the middle of the request. What is known stays where the broker does not answer."""

@@ -15,7 +15,7 @@ from orchestra.clock_trust import ClockTrust
 from orchestra.simulator import Exchange
 from system_databse import create_system_db, system_db_manager
 from tests.exchange_fixture import change, running_exchange, set_clock
-from tests.processes import Terminal, running_terminal
+from tests.processes import Terminal, running_terminal, until
 
 OPEN_MARKET = "2024-06-04T14:30:00Z"
 ALWAYS_ONE_SHARE = """
@@ -85,7 +85,21 @@ def test_doubt_is_looked_into_at_once_and_agreement_believed_for_a_while(
     skew(exchange, -90)
     assert trust.follow()
     monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
-    assert not trust.follow()
+    until(lambda: not trust.follow(), what="it is looked at again")
+
+
+def test_a_broker_that_hangs_holds_up_no_minute(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = ClockTrust(AlpacaWrapper())
+    assert trust.follow()
+    exchange.faults.add({"name": "hang", "when": "before", "path": "/v2/clock"})
+    monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
+    assert all(trust.follow() for _ in range(100))
+    asking = [thread for thread in threading.enumerate() if thread.name == "clock"]
+    assert len(asking) == 1  # the first question is still waiting for its answer
+    exchange.faults.clear()
+    asking[0].join(30)
 
 
 def test_an_unknown_clock_is_not_trusted_and_a_known_one_stays_known(
@@ -99,7 +113,7 @@ def test_an_unknown_clock_is_not_trusted_and_a_known_one_stays_known(
     assert trust.follow()
     exchange.faults.add({"name": "500", "path": "/v2/clock"})
     monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
-    assert trust.follow()
+    assert all(trust.follow() for _ in range(20))
 
 
 def test_what_the_system_has_set_from_the_network_needs_no_broker(
