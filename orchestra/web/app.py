@@ -28,6 +28,7 @@ from orchestra.web import (
 )
 from orchestra.web.backtests import BacktestDesk
 from orchestra.web.description import description
+from orchestra.web.request_log import RequestLog
 from orchestra.web.security import ApiError
 from system_databse import create_system_db, system_db_manager
 
@@ -49,6 +50,7 @@ SECURITY_HEADERS = {
 HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 log = logging.getLogger("autotrader.api")
+request_log = RequestLog()
 
 
 def create_app() -> Flask:
@@ -99,8 +101,7 @@ def _healthz() -> Response:
 
 def _finish(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
-    if request.method not in ("GET", "HEAD"):  # who changed what, and what was refused
-        log.info("%s %s: %s", request.method, request.path, response.status_code)
+    request_log.note(request.method, request.path, response.status_code)
     if request.path.startswith("/api/"):
         response.headers["Cache-Control"] = "no-store"
     return response
