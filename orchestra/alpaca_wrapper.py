@@ -4,6 +4,7 @@ Every order carries a client_order_id, is sent once, and is followed to a termin
 says neither yes nor no raises OrderUnsettled: only asking by client_order_id can tell.
 """
 
+import threading
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -153,26 +154,29 @@ class AlpacaWrapper(AccountReader):
                 return list(found.values())
             after = max(submitted) - timedelta(microseconds=1)
 
-    def follow(self, order: BrokerOrder) -> BrokerOrder:
+    def follow(self, order: BrokerOrder, stop: threading.Event | None = None) -> BrokerOrder:
         """Poll an order to a terminal state; one that stays open too long is cancelled.
 
-        Returns it with what was filled. Raises OrderUnsettled when the broker stops answering.
+        Returns it with what was filled. Raises OrderUnsettled when the broker stops answering, and
+        when ``stop`` is set first.
         """
+        stop = stop or threading.Event()
         give_up_at = clock.elapsed() + settings.current().order_open_seconds
-        order = self._poll(order, give_up_at)
+        order = self._poll(order, give_up_at, stop)
         if not order.is_terminal:
             self._cancel(order)
-            order = self._poll(order, clock.elapsed() + CANCEL_SECONDS)
+            order = self._poll(order, clock.elapsed() + CANCEL_SECONDS, stop)
         if not order.is_terminal:
             raise OrderUnsettled(
                 order.client_order_id, f"still {order.status} after its cancelling"
             )
         return order
 
-    def _poll(self, order: BrokerOrder, until: float) -> BrokerOrder:
+    def _poll(self, order: BrokerOrder, until: float, stop: threading.Event) -> BrokerOrder:
         wait = FIRST_POLL_SECONDS
         while not order.is_terminal and clock.elapsed() < until:
-            clock.pause(min(wait, max(0.0, until - clock.elapsed())))
+            if not clock.pause(min(wait, max(0.0, until - clock.elapsed())), stop):
+                raise OrderUnsettled(order.client_order_id, "this program ends")
             wait = min(wait * 2, LONGEST_POLL_SECONDS)
             try:
                 with exchange.answering():

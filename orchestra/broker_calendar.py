@@ -17,6 +17,7 @@ from system_databse import heartbeats
 DAYS_AHEAD = 30
 MORNING = 8  # o'clock in New York: asked at the first look of a day, and at the first from here on
 RETRY_SECONDS = 300.0  # machine seconds after a broker that did not answer
+UNCOMPARED_RETRY_SECONDS = 5.0  # while ours was never compared: an early close may lie in it
 
 log = logging.getLogger("autotrader.orchestrator")
 Differences = dict[date, Session | None]
@@ -38,7 +39,9 @@ class BrokerCalendar:
         try:
             found = broker_sessions(local.date(), local.date() + timedelta(days=DAYS_AHEAD))
         except ExchangeUnavailable as error:
-            self._not_before = clock.elapsed() + RETRY_SECONDS
+            is_known = self._compared is not None
+            wait = RETRY_SECONDS if is_known else UNCOMPARED_RETRY_SECONDS
+            self._not_before = clock.elapsed() + wait
             log.warning("The broker's calendar could not be read: %s", error)
             return
         self._compared = due

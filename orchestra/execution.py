@@ -49,6 +49,7 @@ class Execution:
         self._wrapper = wrapper
         self._pool = ThreadPoolExecutor(TICKERS_AT_ONCE, thread_name_prefix="orders")
         self._lock = threading.Lock()
+        self._closing = threading.Event()
         self._tickers: dict[str, threading.Lock] = {}  # one batch of orders at a time on each
         self._began = clock.stamp()
         self._taken: set[Intent] = set()  # a thread of ours is sending or following them
@@ -57,6 +58,7 @@ class Execution:
 
     def close(self) -> None:
         """Send nothing more; what is under way is left to the next start's reconciliation."""
+        self._closing.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def carry_out(self, intents: Iterable[Intent]) -> list["Future[None]"]:
@@ -133,6 +135,9 @@ class Execution:
         order = _written_down(intent)
         if order is None:
             return
+        if self._closing.is_set():
+            self._close_unfilled(order, "cancelled", "dropped: the program was ending")
+            return
         if clock.now() >= intent.minute + MINUTE:
             reason = "dropped: the minute was over before the opposite side was done"
             self._close_unfilled(order, "cancelled", reason)
@@ -161,7 +166,7 @@ class Execution:
 
     def _follow(self, order: JournalledOrder, at_broker: BrokerOrder) -> None:
         try:
-            self._conclude(order, self._wrapper.follow(at_broker))
+            self._conclude(order, self._wrapper.follow(at_broker, self._closing))
         except OrderUnsettled as error:
             log.warning("%s", error)
         except Exception:

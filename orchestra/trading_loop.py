@@ -271,6 +271,9 @@ class _Trader:
                 )
                 systemd.alive(message)
                 clock.pause(RETRY_SECONDS, stop)
+            except sqlite3.DatabaseError as error:  # damaged since it was opened
+                if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
+                    raise
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
         """Sleep until the next cycle's time: not at all where the last one ran into that minute."""

@@ -8,7 +8,7 @@ import requests
 
 from database import db_manager
 from database.calendar import calendar
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
 from orchestra.base.market_calendar import new_york, nyse
 from orchestra.broker_calendar import BrokerCalendar
 from orchestra.simulator import Exchange
@@ -116,6 +116,20 @@ def test_a_silent_broker_changes_nothing_and_is_asked_again_later(exchange: Exch
     watch._not_before = 0.0
     watch.follow()
     assert calendar().session_on(date(2024, 6, 4)) is None
+
+
+def test_while_nothing_was_compared_a_silent_broker_is_asked_again_within_seconds(
+    exchange: Exchange,
+) -> None:
+    watch = BrokerCalendar()
+    for compared, most in ((False, 10.0), (True, 600.0)):
+        exchange.faults.add({"name": "500", "times": 1})
+        set_clock("2024-06-03T09:00:00Z" if not compared else "2024-06-03T12:30:00Z")
+        before = clock.elapsed()
+        watch.follow()
+        assert most / 10 < watch._not_before - before <= most
+        watch._not_before = 0.0
+        watch.follow()  # answered
 
 
 def test_another_process_sees_a_correction_soon(exchange: Exchange) -> None:

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -29,7 +31,8 @@ from system_databse import (
     system_db_manager,
 )
 from system_databse.decision_journal import JournalledDecision
-from tests.exchange_fixture import running_exchange, set_clock
+from tests.exchange_fixture import change, running_exchange, set_clock
+from tests.processes import until
 
 
 @pytest.fixture
@@ -341,3 +344,26 @@ def test_a_fill_that_is_worse_than_checked_is_kept_as_it_was_and_the_card_says_s
         f"refused: cash is {cash:.2f}: nothing is bought until it is whole again"
     )
     assert check(Decision("sell", 1), means).shares == 1
+
+
+def test_a_program_that_ends_waits_for_no_order_and_sends_none(market: Exchange, card: int) -> None:
+    """What is under way stays open in the journal; the next start settles it."""
+    change(ORDER_OPEN_SECONDS=600)
+    market.faults.add({"name": "stuck"})
+    ending = Execution(AlpacaWrapper())
+    [followed] = ending.carry_out([intent(card, "buy", 5)])
+    until(broker_orders, 30, what="the order is at the broker")
+    other = system_db_manager.create_algorithm("NVDA", "sma_crossover", 100_000)
+    [waiting] = ending.carry_out([intent(other, "buy", 5)])  # behind the first
+    ending.close()
+    followed.result(timeout=60)
+    with suppress(CancelledError):
+        waiting.result(timeout=60)
+    assert len(broker_orders()) == 1
+    assert states()[0] == ("buy", "submitted")
+    assert states()[1:] in ([], [("buy", "cancelled")])
+    market.faults.clear()
+    starting = Execution(AlpacaWrapper())
+    settle(starting)
+    assert states()[0] == ("buy", "filled") and broker_shares() == 5
+    starting.close()
