@@ -18,7 +18,13 @@ from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
-from system_databse import card_calculations, card_states, decision_journal, system_db_manager
+from system_databse import (
+    card_calculations,
+    card_states,
+    decision_journal,
+    order_journal,
+    system_db_manager,
+)
 from system_databse.decision_journal import JournalledDecision
 
 PREFETCHED_BARS = 200
@@ -94,6 +100,11 @@ class Cycle:
             self._audit_due = True
             self.broker_trouble = str(error)
             log.warning("The ledger could not be held against the broker: %s", error)
+
+    def look_again(self) -> None:
+        """Settle what the last look left open: no order waits for the next session to have its end."""
+        if self._audit_due or order_journal.open_orders():
+            self.audit()
 
     def follow_cards(self, cards: list[Card]) -> None:
         """Let the stream follow the cards, and have a new ticker's history at hand."""

@@ -7,10 +7,11 @@ import pytest
 
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE
-from system_databse import system_db_manager
+from system_databse import card_calculations, order_journal, system_db_manager
 from tests.conftest import Configure
 from tests.processes import running_terminal
 
+CLOSE, NEXT_OPEN = "2024-06-04T20:00:00Z", "2024-06-05T13:30:00Z"
 IN_ITS_MINUTE = """
 import card_calculations
 
@@ -60,3 +61,25 @@ def test_orders_that_stay_open_to_the_end_of_their_minute_cost_nobody_the_next_o
             assert [each for each in reasons if each.startswith("skipped")] == []
             assert "not asked: an order of this card is not settled" in reasons
         terminal.exchange("DELETE", "/_faults")
+
+
+@pytest.mark.long
+def test_an_order_without_an_answer_at_the_close_has_its_end_before_the_next_open(
+    tmp_path: Path, algorithm: None
+) -> None:
+    """Nothing waits overnight: neither the ledger's shares nor the card's next decision."""
+    with running_terminal(
+        tmp_path,
+        MARKET_CLOCK_START="2024-06-04T19:57:00Z",
+        MARKET_CLOCK_SPEED=40,
+        MARKET_CLOCK_SKIP_CLOSED=False,
+    ) as terminal:
+        card = terminal.add_card("AAPL", "in_its_minute", 10_000)["id"]
+        terminal.misbehave("hang", when="after", path="/v2/orders")
+        terminal.wait_for(lambda: clock.stamp() > CLOSE, what="the close")
+        terminal.wait_for(lambda: order_journal.cards_with_open_orders() == {card})
+        terminal.exchange("DELETE", "/_faults")
+        terminal.wait_for(lambda: order_journal.cards_with_open_orders() == set(), 90)
+        assert clock.stamp() < NEXT_OPEN
+        held = {p["symbol"]: int(p["qty"]) for p in terminal.exchange("GET", "/v2/positions")}
+        assert held == {"AAPL": card_calculations.calculate_position(card)}
