@@ -103,11 +103,9 @@ def ask(
     yield decisions, intents
 
 
-def journal_skipped(cards: Iterable[Card], minutes: Iterable[datetime], reason: str) -> None:
-    """Put on record that cards were not asked in these minutes, and why."""
-    decision_journal.record(
-        [_skipped(card["id"], minute, reason) for minute in minutes for card in cards]
-    )
+def journal_skipped(pairs: Iterable[tuple[Card, datetime]], reason: str) -> None:
+    """Put on record that these cards were not asked in these minutes, and why."""
+    decision_journal.record([_skipped(card["id"], minute, reason) for card, minute in pairs])
 
 
 def _decide(

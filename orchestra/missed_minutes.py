@@ -2,6 +2,7 @@
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from database.calendar import calendar
 from orchestra.asking import journal_skipped
@@ -37,7 +38,13 @@ def note_unstored(since: datetime, until: datetime) -> None:
 def note_untrusted_clock(since: datetime, until: datetime) -> None:
     """Note the minutes that start from ``since`` on and before ``until``, by the broker's clock."""
     first, end = calendar().minute_number(since), calendar().minute_number(until)
-    _journal(range(first, end), "skipped: the clock is not set")
+    cards = system_db_manager.get_all_algorithms(
+        "running"
+    )  # their own stamps are not to be trusted
+    minutes = map(calendar().minute_at, range(first, end))
+    journal_skipped(
+        [(card, minute) for minute in minutes for card in cards], "skipped: the clock is not set"
+    )
 
 
 def note_restart(left_at: str) -> None:
@@ -67,5 +74,16 @@ def note_downtime(now: datetime) -> None:
 
 
 def _journal(numbers: range, reason: str) -> None:
-    cards = system_db_manager.get_all_algorithms("running")
-    journal_skipped(cards, map(calendar().minute_at, numbers), reason)
+    """Put it on record with every card that was running throughout a minute, stopped since or not."""
+    cards = system_db_manager.get_all_algorithms()
+    minutes = [calendar().minute_at(number) for number in numbers]
+    journal_skipped(
+        [(card, minute) for minute in minutes for card in cards if _ran_through(card, minute)],
+        reason,
+    )
+
+
+def _ran_through(card: dict[str, Any], minute: datetime) -> bool:
+    stopped: str | None = card["stopped_at"]
+    was_there: bool = card["created_at"] <= clock.stamp(minute)
+    return was_there and (stopped is None or stopped >= clock.stamp(minute + MINUTE))

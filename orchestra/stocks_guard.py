@@ -65,11 +65,12 @@ class StocksGuard:
     def replace(self) -> None:
         """Move a damaged file aside and make a new one."""
         aside = sqlite.move_aside(_path(), f"{clock.machine_now():%Y%m%dT%H%M%SZ}")
+        # Told before the new one is filled, which takes seconds: killed meanwhile, nobody else would
+        self._tell(
+            f"{_path().name} was damaged: it was moved aside as {aside.name} and a new one is made."
+        )
         db_manager.initialize_database()
         self._inode = _inode()
-        self._tell(
-            f"{_path().name} was damaged: it was moved aside as {aside.name} and a new one was made."
-        )
 
     def _tell(self, what: str) -> None:
         self._message = f"{what} Its history is fetched again; the ledger is not concerned."

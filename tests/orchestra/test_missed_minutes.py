@@ -30,6 +30,21 @@ def test_a_cycle_that_took_too_long_skips_what_lies_between_over_a_close_too(car
     assert reasons() == {"2024-06-04T19:59:00Z": why, "2024-06-05T13:30:00Z": why}
 
 
+def test_a_card_stopped_since_has_its_minutes_on_record_too_and_none_after(card: int) -> None:
+    set_clock("2024-06-04T13:33:20Z")
+    system_db_manager.stop_algorithm(card)
+    set_clock("2024-06-04T13:34:30Z")
+    system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    missed_minutes.note_skipped(clock.parse(OPEN), clock.parse("2024-06-04T13:37:00Z"))
+    rows = day_figures.decisions(clock.parse(OPEN), clock.parse("2024-06-04T20:00:00Z"))
+    assert sorted((row["algorithm_id"], row["minute"][11:16]) for row in rows) == [
+        (card, "13:31"),
+        (card, "13:32"),
+        (card + 1, "13:35"),
+        (card + 1, "13:36"),
+    ]
+
+
 def test_a_failed_cycle_keeps_what_was_answered(card: int) -> None:
     late = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
     answered = JournalledDecision(card, OPEN, None, "hold", 0, "short above long", "bar", 1.0)
