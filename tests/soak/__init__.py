@@ -1,0 +1,1 @@
+"""The soak: the whole terminal as real processes through weeks of days on which everything goes wrong."""
