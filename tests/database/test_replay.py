@@ -2,17 +2,22 @@
 
 import csv
 import random
+import re
 import shutil
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
-from database import arrivals, db_manager, verdicts
+from database import arrivals, db_manager, realtime_pull, stream_watch, verdicts
 from database.historical_pull import HistoricalFetcher
-from database.realtime_pull import RealtimeStreamer
+from database.realtime_pull import RealtimeStreamer, StreamStatus
 from orchestra.base import clock
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, nyse
@@ -20,20 +25,46 @@ from orchestra.simulator import Exchange
 from tests.exchange_fixture import running_exchange, set_clock
 
 SPEED = 900  # a minute of the session in 67 ms
-FAULTS = (
-    [{"name": "drop", "times": 1}],
-    [{"name": "mute"}],
-    [{"name": "406", "times": 1}, {"name": "drop", "times": 1}],
-    [{"name": "late_bars", "seconds": 90, "where": "both"}],
-    [{"name": "missing_bars", "probability": 0.5}],
-)
+AT_ONCE = timedelta(seconds=2 * SPEED)  # two machine seconds
+SILENT_MINUTES = 16  # what the README states where nothing is known of the ticker
+BEHIND_BARS = 5  # and in a row of one ticker
+TROUBLED, CALM = timedelta(minutes=30), timedelta(minutes=5)
+TROUBLES: dict[str, list[dict[str, Any]]] = {
+    "cut": [{"name": "drop", "times": 1}],
+    "refused": [{"name": "406", "times": 1}, {"name": "drop", "times": 1}],
+    "mute": [{"name": "mute"}],
+    "delayed": [{"name": "late_bars", "seconds": 600}],
+    "late everywhere": [{"name": "late_bars", "seconds": 90, "where": "both"}],
+    "lossy": [{"name": "missing_bars", "probability": 0.5}],
+}
+
+
+@dataclass
+class Trouble:
+    """One fault's time, and what the stream said of itself after each cycle of it."""
+
+    kind: str
+    begun: datetime
+    connects: int  # connections made before it
+    said: list[tuple[datetime, StreamStatus, int]] = field(default_factory=list)
+
+    def first(self, words: str) -> datetime | None:
+        """When a message first held these words."""
+        return next((at for at, status, _ in self.said if words in status.message), None)
+
+
+@pytest.fixture
+def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock this fast a look each half second is one each seven minutes."""
+    monkeypatch.setattr(realtime_pull, "WATCH_SECONDS", 0.02)
+    monkeypatch.setattr(stream_watch, "BEHIND_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize(
     "seed", [*range(5), *(pytest.param(n, marks=pytest.mark.long) for n in range(5, 100))]
 )
 def test_after_any_trouble_the_bars_equal_the_recorded_file(
-    recorded_bars: Path, tmp_path: Path, seed: int
+    recorded_bars: Path, tmp_path: Path, watched_closely: None, seed: int
 ) -> None:
     chance = random.Random(seed)
     sessions = {each.day.isoformat(): each for each in nyse().sessions}
@@ -48,43 +79,95 @@ def test_after_any_trouble_the_bars_equal_the_recorded_file(
     last = first + (half - 1) * MINUTE
     start = clock.stamp(first - MINUTE)
     with running_exchange(SIMULATOR_BARS=tmp_path / "bars", MARKET_CLOCK_START=start) as exchange:
-        _live_through(exchange, ticker, first, half, chance, start)
+        set_clock(start, SPEED)
+        troubles = list(_live_through(exchange, ticker, first, half, chance))
         set_clock(clock.stamp(last + timedelta(minutes=3)))
         HistoricalFetcher(patient=True).fetch(ticker, clock.stamp(first), clock.stamp(last))
         held = db_manager.get_historical_data(ticker, clock.stamp(first), clock.stamp(last))
         assert held == _recorded(file, clock.stamp(first), clock.stamp(last))
         found = verdicts.verdicts(ticker, clock.stamp(first), clock.stamp(last))
-        assert len(found) == half
-        stored = {each["timestamp"] for each in held}
-        for each in found:
-            assert each.verdict in (("bar", "late") if each.minute in stored else ("no trade",))
+    assert len(found) == half
+    stored = {each["timestamp"] for each in held}
+    for each in found:
+        assert each.verdict in (("bar", "late") if each.minute in stored else ("no trade",))
+        assert (each.arrived_at is not None) == (each.minute in stored)
+    assert troubles
+    for trouble in troubles:
+        _assert_noticed(trouble, found)
 
 
 def _live_through(
-    exchange: Exchange, ticker: str, first: object, minutes: int, chance: random.Random, start: str
-) -> None:
-    """Do what a cycle does in each minute, with some trouble in every ten."""
+    exchange: Exchange, ticker: str, first: datetime, minutes: int, chance: random.Random
+) -> Iterator[Trouble]:
+    """Do what a cycle does in each minute; trouble begins once the stream is well, and ends in time."""
     streamer, stop = RealtimeStreamer(), threading.Event()
-    set_clock(start, SPEED)
+    kinds = chance.sample(sorted(TROUBLES), len(TROUBLES))
+    end = first + minutes * MINUTE
+    trouble, calm_since = None, first
     streamer.subscribe(ticker)
     try:
         for n in range(1, minutes + 1):
-            minute = first + n * MINUTE  # type: ignore[operator]
-            clock.wait_until(minute, stop, clock.WAKE_UP)
-            if n % 10 == 1:
-                exchange.faults.clear()
-                for fault in chance.choice(FAULTS):
+            _cycle(streamer, ticker, first + n * MINUTE, stop)
+            now, status = clock.now(), streamer.status()
+            if trouble is not None:
+                trouble.said.append((now, status, _connects(exchange)))
+                if now >= trouble.begun + TROUBLED:
+                    exchange.faults.clear()
+                    yield trouble
+                    trouble, calm_since = None, now
+            elif not status.healthy or status.last_bar_at is None:
+                calm_since = now
+            elif now >= calm_since + CALM and kinds and now + TROUBLED + CALM < end:
+                trouble = Trouble(kinds.pop(), now, _connects(exchange))
+                for fault in TROUBLES[trouble.kind]:
                     exchange.faults.add(fault)
-            due = minute - MINUTE
-            streamer.wait_for_bars({ticker}, due, clock.due(minute, clock.BAR_DUE))
-            with suppress(ExchangeUnavailable):  # the limit's reserve: the next minute closes it
-                HistoricalFetcher().close_gaps([ticker], due)
-            stamp = clock.stamp(due)
-            missing = db_manager.check_data_exists(ticker, stamp, stamp)
-            arrivals.note_asked(due, [ticker] if missing else [])
     finally:
         exchange.faults.clear()
         streamer.stop()
+
+
+def _cycle(
+    streamer: RealtimeStreamer, ticker: str, minute: datetime, stop: threading.Event
+) -> None:
+    due = minute - MINUTE
+    clock.wait_until(minute, stop, clock.WAKE_UP)
+    streamer.wait_for_bars({ticker}, due, clock.due(minute, clock.BAR_DUE))
+    with suppress(ExchangeUnavailable):  # the limit's reserve: the next minute closes it
+        HistoricalFetcher().close_gaps([ticker], due)
+    stamp = clock.stamp(due)
+    missing = db_manager.check_data_exists(ticker, stamp, stamp)
+    arrivals.note_asked(due, [ticker] if missing else [])
+
+
+def _connects(exchange: Exchange) -> int:
+    log = requests.get(f"{exchange.url}/_subscriptions", timeout=5).json()["log"]
+    return sum(event["action"] == "connect" for event in log)
+
+
+def _assert_noticed(trouble: Trouble, found: list[verdicts.Verdict]) -> None:
+    """Each kind within the bound that the README states."""
+    kind, begun = trouble.kind, trouble.begun
+    if kind in ("cut", "refused"):
+        noticed = next(
+            at
+            for at, status, connects in trouble.said
+            if not status.connected or connects > trouble.connects
+        )
+        assert noticed - begun <= AT_ONCE
+    if kind == "refused":
+        assert trouble.first("connection limit exceeded") is not None
+    if kind == "mute":
+        said = next(status.message for _, status, _ in trouble.said if not status.healthy)
+        silent = re.search(r"no bar for (\d+) minutes|(\d+) bars of", said)
+        assert silent is not None, said
+        assert int(silent[1] or 0) <= SILENT_MINUTES
+        assert int(silent[2] or 0) <= BEHIND_BARS + 2  # one request may bring two at this speed
+    inside = [each for each in found if begun <= clock.parse(each.minute) <= begun + TROUBLED / 2]
+    came = [each for each in inside if each.arrived_at is not None]
+    if kind == "delayed" and len(came) > BEHIND_BARS + 1:
+        assert trouble.first("in a row came late or had to be fetched") is not None
+    if kind == "lossy" and len(came) > BEHIND_BARS + 1:
+        assert any(each.way == "fetched" for each in came)
 
 
 def _recorded(file: Path, first: str, last: str) -> list[dict[str, object]]:
