@@ -146,7 +146,7 @@ report() {
     sleep 1
   done
   # Without the kernel's memory controller the units' memory limits are not kept
-  if [ -e /boot/firmware/cmdline.txt ] && ! grep -qw memory /sys/fs/cgroup/cgroup.controllers; then
+  if [ -e /boot/firmware/cmdline.txt ] && ! grep -qsw memory /sys/fs/cgroup/cgroup.controllers; then
     echo "The kernel keeps no memory limits; with this, and a reboot, it does:"
     echo "  sudo sed -i '1s/\$/ cgroup_enable=memory/' /boot/firmware/cmdline.txt"
   fi
