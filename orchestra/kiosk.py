@@ -49,7 +49,7 @@ def kiosk() -> None:
         missing = missing + 1 if drawn and not draws else 0
         clock.pause(LOOK_SECONDS)
     window.terminate()
-    sys.exit(window.wait())
+    sys.exit(max(0, window.wait()))
 
 
 def show(file: Path, waited: float) -> bool:
