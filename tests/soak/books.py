@@ -54,6 +54,7 @@ def compare(exchange_db: Path, system_db: Path) -> Comparison:
     filled = _filled(exchange_db)
     ledger = connect(system_db)
     try:
+        ledger.execute("BEGIN")  # one view of it, for it may be in use
         journal = [dict(row) for row in ledger.execute("SELECT * FROM orders ORDER BY id")]
         recorded = {row["id"]: dict(row) for row in ledger.execute("SELECT * FROM transactions")}
         labelled = {
