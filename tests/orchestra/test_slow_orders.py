@@ -11,6 +11,7 @@ from system_databse import card_calculations, order_journal, system_db_manager
 from tests.conftest import Configure
 from tests.processes import running_terminal
 
+START_SECONDS = 30.0  # for the processes to be up well before the close
 CLOSE, NEXT_OPEN = "2024-06-04T20:00:00Z", "2024-06-05T13:30:00Z"
 IN_ITS_MINUTE = """
 import card_calculations
@@ -70,14 +71,16 @@ def test_an_order_without_an_answer_at_the_close_has_its_end_before_the_next_ope
     """Nothing waits overnight: neither the ledger's shares nor the card's next decision."""
     with running_terminal(
         tmp_path,
-        MARKET_CLOCK_START="2024-06-04T19:57:00Z",
+        MARKET_CLOCK_START="2024-06-04T19:50:00Z",
         MARKET_CLOCK_SPEED=40,
         MARKET_CLOCK_SKIP_CLOSED=False,
+        MARKET_CLOCK_ANCHOR=clock.machine_now().timestamp() + START_SECONDS,
     ) as terminal:
         card = terminal.add_card("AAPL", "in_its_minute", 10_000)["id"]
         terminal.misbehave("hang", when="after", path="/v2/orders")
-        terminal.wait_for(lambda: clock.stamp() > CLOSE, what="the close")
         terminal.wait_for(lambda: order_journal.cards_with_open_orders() == {card})
+        terminal.wait_for(lambda: clock.stamp() > CLOSE, 120, "the close")
+        assert order_journal.cards_with_open_orders() == {card}
         terminal.exchange("DELETE", "/_faults")
         terminal.wait_for(lambda: order_journal.cards_with_open_orders() == set(), 90)
         assert clock.stamp() < NEXT_OPEN
