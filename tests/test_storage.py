@@ -106,6 +106,8 @@ def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(
         newest = _decided(terminal, number)
         terminal.wait_for(lambda: _decided(terminal, number) > newest, what="a later decision")
         assert _disk_part(terminal) == "degraded"  # 128 MB less the grid are few
+        events = system_db_manager.ledger().execute("SELECT kind, message FROM events").fetchall()
+        assert [row["message"] for row in events if row["kind"] == "disk"]
         assert part.process.poll() is None
         reasons = _reasons(terminal, number)
         assert (

@@ -164,6 +164,24 @@ def test_a_source_is_taken_once() -> None:
     assert db_manager.recorded_source() == "iex"
 
 
+def test_readers_never_wait_for_the_writer() -> None:
+    db_manager.insert_minute_data("NVDA", "2024-01-02T14:30:00Z", 10, 11, 9, 10.5, 100)
+    writer = sqlite3.connect(settings.current().stocks_db_path, isolation_level=None)
+    writer.execute("BEGIN EXCLUSIVE")
+    writer.execute("UPDATE bars SET close = 11")
+    schema.stocks().execute("PRAGMA busy_timeout = 0")  # who has to wait fails at once
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        db_manager.insert_minute_data("NVDA", "2024-01-02T14:31:00Z", 10, 11, 9, 10.5, 100)
+    day = ("2024-01-02T14:30:00Z", "2024-01-02T20:59:00Z")
+    assert db_manager.get_latest_price("NVDA") == 10.5
+    assert len(db_manager.get_historical_data("NVDA", *day)) == 1
+    assert db_manager.get_bars_arrays("NVDA", *day).close.tolist() == [10.5]
+    assert db_manager.check_data_exists("NVDA", day[0], day[0]) == []
+    writer.execute("COMMIT")
+    writer.close()
+    assert db_manager.get_latest_price("NVDA") == 11
+
+
 def test_a_replaced_file_is_noticed() -> None:
     db_manager.insert_minute_data("NVDA", "2024-01-02T14:30:00Z", 10, 11, 9, 10.5, 100)
     path = settings.current().stocks_db_path
