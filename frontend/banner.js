@@ -10,8 +10,10 @@ const RANKS = [
   "card-frozen", "card-paused", "disk", "backups", "notifications", "deadman", "calendar-ended", "pin",
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
-const GRAVE = ["offline", "trader-stopped", "ledger"];
-const FAILURES = { pin_required: "locked", ledger_gone: "ledger" };
+const GRAVE = ["offline", "trader-stopped", "ledger", "databases"];
+const FAILURES = {
+  pin_required: "locked", ledger_gone: "ledger", database_damaged: "databases", foreign_contents: "databases",
+};
 const TITLES = { clock: "clock not set" };
 
 /** A problem's heading. */
@@ -33,7 +35,7 @@ function rank({ kind, down }) {
 function offline(store) {
   if (!store.offline) return [];
   const kind = FAILURES[store.failure?.code] ?? "offline";
-  if (!store.answer || kind === "ledger") return [{ kind, message: store.failure.message }];
+  if (!store.answer || ["ledger", "databases"].includes(kind)) return [{ kind, message: store.failure.message }];
   const ago = store.age < 60 ? "under a minute ago" : `${span(store.age)} ago`;
   return [{ kind, message: `last data ${localTime(store.receivedAt)}, ${ago}` }];
 }

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import zipfile
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,13 @@ from orchestra.base.errors import (
     NotFound,
 )
 from orchestra.base.single import only_one
-from system_databse import backups, create_system_db, heartbeats, system_db_manager
+from system_databse import (
+    backed_up_files,
+    backups,
+    create_system_db,
+    heartbeats,
+    system_db_manager,
+)
 
 HOW_TO_STOP = "Ctrl-C in ./start_pi.sh, or sudo systemctl stop autotrader.target"
 BESIDE = ("-wal", "-shm")  # what SQLite keeps beside a database
@@ -61,6 +68,7 @@ def _restore(file: Path | None) -> dict[str, Any]:
                 fresh.with_name(fresh.name + beside).unlink(missing_ok=True)
         create_system_db.create_database(database)
         _go_on_from(before.get("left_at"))
+        put_back = _put_files_back(chosen)
         kept = f" What it replaced is {aside.name}." if aside else ""
         heartbeats.record_event("restored", f"The ledger was restored from {chosen.name}.{kept}")
         sqlite.close_kept()
@@ -69,6 +77,7 @@ def _restore(file: Path | None) -> dict[str, Any]:
         **_contents(database),
         "replaced": str(aside) if aside else None,
         "before": before,
+        "algorithms": put_back,
     }
 
 
@@ -154,6 +163,16 @@ def _put_in_place(fresh: Path, database: Path) -> Path | None:
     return aside
 
 
+def _put_files_back(chosen: Path) -> list[str]:
+    """Put back the algorithms that are gone; what is there stays as it is."""
+    files = backed_up_files.beside(chosen)
+    try:
+        return backed_up_files.unpack_missing(files) if files.exists() else []
+    except (OSError, zipfile.BadZipFile) as error:
+        click.echo(f"The algorithms in {files} could not be put back: {error}.", err=True)
+        return []
+
+
 def _free_name(database: Path) -> Path:
     name = f"{database.name}.replaced-{clock.machine_now():%Y%m%dT%H%M%SZ}"
     candidates = (
@@ -212,8 +231,14 @@ def _told(answer: dict[str, Any]) -> list[str]:
     lines = [f"Restored: {answer['restored']}", f"  {_described(answer)}"]
     if answer["replaced"]:
         lines += [f"Replaced: {answer['replaced']}", f"  {_described(answer['before'])}"]
+    if answer["algorithms"]:
+        lines.append(f"Algorithms put back: {', '.join(answer['algorithms'])}")
+    files = backed_up_files.beside(Path(answer["restored"]))
+    if files.exists():
+        lines.append(f"Its settings, without keys: {backed_up_files.SETTINGS} in {files}")
     return [
         *lines,
+        "",
         "At its next start the trader asks the broker for all orders since then. What was filled is",
         "entered, each fill once; orders of a card that this backup does not know are an event, and",
         "its shares stay at the broker. Then positions are compared; what does not fit freezes its",

@@ -106,6 +106,7 @@ def _trader(ledger: LedgerGuard, stocks: StocksGuard) -> Iterator["_Trader"]:
         deadman = Deadman(settings.current().deadman_url)
         started.callback(deadman.close)
         signs = VitalSigns(cycle, runner, websocket_manager, clock_trust, stocks, ledger, deadman)
+        started.callback(signs.note_wear)
         yield _Trader(
             wrapper, cycle, websocket_manager, ledger, stocks, clock_trust, nightly, signs
         )
@@ -189,7 +190,7 @@ class _Trader:
                 self._last_minute = None
                 self._cycle.end_session(now)
                 self._cycle.audit()
-                self._signs.session_done()
+                self._signs.note_wear()
                 housekeeping.after_close(now)
                 self._follow_stocks(self._guard.examine)
                 self._ledger.examine()

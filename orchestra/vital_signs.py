@@ -63,8 +63,8 @@ class VitalSigns:
         self.beat(f"Cycle of {clock.stamp(minute)} done.")
         self._deadman.cycle_done()
 
-    def session_done(self) -> None:
-        """Note what belongs to the session that is over, before its report is made."""
+    def note_wear(self) -> None:
+        """Note what was written to the disk so far: before a session's report is made, and at the end."""
         self._wear.note()
 
     def _stream(self) -> tuple[str, str]:

@@ -103,4 +103,4 @@ def told(part: str, state: dict[str, Any]) -> Finding:
     """A part of health as a finding."""
     unwell = state["status"] != "ok"
     remedy = REMEDIES.get(part, LOOK_AT) if unwell else ""
-    return Finding(part, state["status"], state["message"], remedy)
+    return Finding(part, state["status"], state["message"] or "Well.", remedy)

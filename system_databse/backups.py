@@ -1,6 +1,7 @@
 """Copies of the ledger: taken while it is traded on, verified, kept for 14 days and 12 months.
 
-A backup is one SQLite file, named for its ledger and for the machine's UTC time at which it was taken.
+A backup is one SQLite file, named for its ledger and for the machine's UTC time at which it was taken; a
+zip beside it holds what else a machine needs (``backed_up_files``).
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import LedgerDamaged, NotFound, SettingsError, StorageFull
+from system_databse import backed_up_files
 
 DAYS_KEPT = 14
 MONTHS_KEPT = 12
@@ -54,11 +56,19 @@ def take(database: Path, label: str = "") -> Backup:
                     " backups are untouched: python -m orchestra restore"
                 )
             path = _finish(part, folder / name)
+        files = backed_up_files.beside(path)
+        with _unfinished(folder, files.name) as part:
+            backed_up_files.pack(part)
+            _finish(part, files)
         taken = Backup(path, database.stem, datetime.fromisoformat(stamp), label)
         _prune(taken)
     except OSError as error:
         if isinstance(error, StorageFull):
             raise
+        if sqlite.is_full(error):
+            raise StorageFull(
+                f"The disk is full: there is no room for a backup in {folder}."
+            ) from error
         raise SettingsError(
             f"BACKUP_DIR {folder} cannot be written ({error.strerror or error}): make it writable,"
             " or name another folder in .env."
@@ -84,6 +94,10 @@ def copy_to_second(taken: Backup) -> str:
             if found:
                 return f"The copy in BACKUP_SECOND_DIR {folder} cannot be read back: {found}."
             copied = _finish(part, folder / taken.path.name)
+        files = backed_up_files.beside(taken.path)
+        with _unfinished(folder, files.name) as part:
+            shutil.copyfile(files, part)
+            _finish(part, folder / files.name)
         _prune(replace(taken, path=copied))
     except (OSError, sqlite3.Error) as error:
         return f"BACKUP_SECOND_DIR {folder} cannot be written: {error}."
@@ -149,3 +163,4 @@ def _prune(taken: Backup) -> None:
     for each in found:
         if each.path not in kept:
             each.path.unlink(missing_ok=True)
+            backed_up_files.beside(each.path).unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from orchestra.base import logs, settings, sqlite
 from orchestra.base.errors import (
     BadInput,
     ExchangeUnavailable,
+    ForeignContents,
     LedgerDamaged,
     LedgerGone,
     NotFound,
@@ -122,6 +123,8 @@ def _answer_error(error: Exception) -> Any:
         status, code, sentence = 503, "broker_unreachable", str(error)
     elif isinstance(error, LedgerGone):
         status, code, sentence = 503, "ledger_gone", str(error)
+    elif isinstance(error, ForeignContents):
+        status, code, sentence = 503, "foreign_contents", str(error)
     elif isinstance(error, StorageFull):
         status, code = 503, "disk_full"
         sentence = "The disk is full: nothing was changed. Free some space and try again."

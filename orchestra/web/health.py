@@ -7,6 +7,7 @@ from typing import Any
 import orchestra
 from database import schema
 from orchestra.base import clock, disk, settings, sqlite
+from orchestra.base.errors import ForeignContents
 from orchestra.live_lock import DEFAULT_PIN
 from system_databse import create_system_db, heartbeats, system_db_manager
 from system_databse.heartbeats import SILENT_AFTER_SECONDS, Heartbeat
@@ -56,12 +57,12 @@ def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
     return {"status": overall, "version": orchestra.__version__, "parts": parts}
 
 
-def unreadable(error: sqlite3.Error) -> dict[str, Any]:
-    """Return health where system.db itself cannot be read."""
-    path = settings.current().system_db_path
-    message = (
-        f"{path.name} cannot be read: {error}. Stop the terminal: python -m orchestra restore."
-    )
+def unreadable(error: Exception) -> dict[str, Any]:
+    """Return health where a database cannot be read, or is not this program's."""
+    message = str(error)
+    if isinstance(error, sqlite3.Error):
+        name = settings.current().system_db_path.name
+        message = f"{name} cannot be read: {error}. Stop the terminal: python -m orchestra restore."
     parts = {"databases": _part("down", message), "disk": _part(*disk.condition(_folders()))}
     return {"status": "down", "version": orchestra.__version__, "parts": parts}
 
@@ -91,6 +92,8 @@ def _databases(told: Part | None) -> Part:
     try:
         if stocks.exists():  # it is the trader's to make
             schema.stocks().execute("SELECT 1 FROM bars LIMIT 1").fetchone()
+    except ForeignContents as error:
+        return _part("down", str(error))
     except (sqlite3.Error, OSError) as error:
         if not sqlite.is_full(error):
             return _part("degraded", f"{stocks.name}: {error}.")

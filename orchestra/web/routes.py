@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from database.calendar import calendar
 from orchestra import catalog
 from orchestra.base import clock, settings
+from orchestra.base.errors import AutoTraderError
 from orchestra.web import broker_desk, cards, cash, health
 from orchestra.web.inputs import (
     algorithm_of,
@@ -154,7 +155,7 @@ def get_health() -> ResponseReturnValue:
     """Return how each part is doing; also where no database can tell."""
     try:
         return jsonify(_health(cards.cards("running")))
-    except sqlite3.Error as error:
+    except (AutoTraderError, sqlite3.Error) as error:
         return jsonify(health.unreadable(error))
 
 

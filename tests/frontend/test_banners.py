@@ -1,5 +1,6 @@
 """The worst problem is in the banner while it lasts, and only then."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.frontend.conftest import OpenWall, Wall
@@ -40,12 +41,17 @@ def test_offline_says_since_when_and_dims_what_it_keeps(open_wall: OpenWall) -> 
     expect(wall.card(1).locator(".value")).to_have_css("color", "rgb(255, 255, 255)")
 
 
-def test_a_ledger_that_is_gone_is_said_in_the_servers_words(open_wall: OpenWall) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"), [("ledger_gone", "ledger"), ("database_damaged", "databases")]
+)
+def test_a_ledger_that_is_gone_is_said_in_the_servers_words(
+    open_wall: OpenWall, code: str, kind: str
+) -> None:
     wall = open_wall(frozen_at=TUESDAY)
     sentence = "The ledger was taken away while in use."
-    wall.api.replies["GET algorithms"] = error(503, "ledger_gone", sentence)
+    wall.api.replies["GET algorithms"] = error(503, code, sentence)
     wall.pass_seconds(30)
-    assert banner(wall) == ("ledger", f"⚠ LEDGER {sentence}")
+    assert banner(wall) == (kind, f"⚠ {kind.upper()} {sentence}")
     wall.api.replies.clear()
     wall.poll()
     assert banner(wall) is None

@@ -127,14 +127,22 @@ def test_what_the_old_log_held_goes_aside_and_never_into_the_new_ledger(card: in
     assert transactions(Path(answer["replaced"])) == 51
 
 
-def test_a_machine_that_lost_everything_but_the_backups(card: int, tmp_path: Path) -> None:
+def test_a_machine_that_lost_everything_but_the_backups(
+    card: int, tmp_path: Path, configure: Configure
+) -> None:
+    algorithms = tmp_path / "algorithms"
+    algorithms.mkdir()
+    (algorithms / "mine.py").write_text("class Algorithm: ...")
+    configure(ALGORITHMS_DIR=algorithms)
     buy(card, 3)
     backups.take(ledger())
     number = system_db_manager.get_config("ledger")
     sqlite.close_kept()
     for path in ledger().parent.glob("system.db*"):
         path.unlink()
+    shutil.rmtree(algorithms)
     done = restore()
+    assert "Algorithms put back: mine.py" in done.stdout and (algorithms / "mine.py").exists()
     assert done.returncode == 0, done.stderr
     assert "1 running cards, 3 transactions" in done.stdout and "Replaced" not in done.stdout
     assert "asks the broker for all orders since" in done.stdout
@@ -221,13 +229,8 @@ def test_a_paper_ledger_is_not_taken_for_a_simulated_one(card: int) -> None:
 
 @pytest.mark.parametrize(
     ("what", "hold"),
-    [
-        (
-            "orchestrator",
-            'place = single.only_one("orchestrator", Path(sys.argv[1]))\nplace.__enter__()',
-        ),
-        ("api", 'single.one_of_many("api", Path(sys.argv[1]))'),
-    ],
+    [("orchestrator", ALONE), ("api", SHARED)],
+    ids=["orchestrator", "api"],
 )
 def test_a_ledger_in_use_is_not_replaced(card: int, what: str, hold: str) -> None:
     backups.take(ledger())

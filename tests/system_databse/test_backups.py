@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import LedgerDamaged, NotFound, SettingsError
 from orchestra.base.settings import ROOT
-from system_databse import backups, create_system_db, heartbeats, system_db_manager
+from system_databse import backed_up_files, backups, create_system_db, heartbeats, system_db_manager
 from tests.conftest import Configure
 from tests.processes import until
 
@@ -44,7 +45,11 @@ def folder() -> Path:
 
 
 def names(where: Path | None = None) -> list[str]:
-    return sorted(path.name for path in (where or folder()).iterdir())
+    """What is in a folder, but for the zips, of which each backup has its own and there are no others."""
+    found = sorted(path.name for path in (where or folder()).iterdir())
+    zips = [name for name in found if name.endswith(".zip")]
+    assert {name.replace(".zip", ".db") for name in zips} <= set(found)
+    return [name for name in found if name not in zips]
 
 
 def rows(path: Path, question: str) -> list[tuple[object, ...]]:
@@ -94,6 +99,45 @@ def test_a_backup_is_one_private_file_of_everything(small_ledger: Path) -> None:
     assert names() == [taken.path.name]  # reading it has left nothing beside it
 
 
+def test_beside_it_are_algorithms_and_settings_but_no_keys(
+    small_ledger: Path, tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    algorithms = tmp_path / "algorithms"
+    algorithms.mkdir()
+    (algorithms / "mine.py").write_text("class Algorithm: ...")
+    (algorithms / "notes.txt").write_text("not an algorithm")
+    (tmp_path / ".env").write_text(
+        "ALPACA_API_KEY=AKABC  # a key\nALPACA_PAPER=True\nBRAKE_CARD_DAILY_LOSS=50 # dollars\n"
+        "NOTIFY_URLS=ntfy://topic\nMY_OWN_PASSWORD=hunter2\nLOG_DIR=\n"
+    )
+    monkeypatch.setattr(backed_up_files, "ROOT", tmp_path)
+    configure(ALGORITHMS_DIR=algorithms)
+    taken = backups.take(small_ledger)
+    files = taken.path.with_suffix(".zip")
+    assert files.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(files) as packed:
+        assert packed.namelist() == ["algorithms/mine.py", "settings.env"]
+        assert (
+            packed.read("settings.env").decode() == "ALPACA_PAPER=True\nBRAKE_CARD_DAILY_LOSS=50\n"
+        )
+    (algorithms / "mine.py").write_text("changed since")
+    (algorithms / "other.py").write_text("added since")
+    assert backed_up_files.unpack_missing(files) == []
+    (algorithms / "mine.py").unlink()
+    assert backed_up_files.unpack_missing(files) == ["mine.py"]
+    assert (algorithms / "mine.py").read_text() == "class Algorithm: ..."
+
+
+def test_a_zip_writes_nowhere_else(tmp_path: Path, configure: Configure) -> None:
+    configure(ALGORITHMS_DIR=tmp_path / "algorithms")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        for name in ("algorithms/../../up.py", "/etc/abs.py", "algorithms/deep/in.py", "up.py"):
+            packed.writestr(name, "x")
+    assert sorted(backed_up_files.unpack_missing(tmp_path / "evil.zip")) == ["in.py", "up.py"]
+    assert sorted(path.name for path in (tmp_path / "algorithms").iterdir()) == ["in.py", "up.py"]
+    assert not (tmp_path.parent / "up.py").exists()
+
+
 def test_a_missing_ledger_is_not_made_to_be_backed_up() -> None:
     with pytest.raises(NotFound, match=r"no .*system\.db to back up"):
         backups.take(ledger())
@@ -115,7 +159,8 @@ def test_a_damaged_ledger_gives_no_backup_and_costs_none(small_ledger: Path) -> 
 
 def dated(stamp: str, label: str = "") -> str:
     name = f"system-{stamp}{label}.db"
-    (folder() / name).write_bytes(b"")
+    for path in (folder() / name, (folder() / name).with_suffix(".zip")):
+        path.write_bytes(b"")
     return name
 
 
@@ -207,6 +252,7 @@ def test_a_second_folder_on_another_disk_gets_each_backup(
         assert backups.copy_to_second(taken) == ""
         assert names(other_disk) == [taken.path.name]
         assert (other_disk / taken.path.name).read_bytes() == taken.path.read_bytes()
+        assert (other_disk / taken.path.name).with_suffix(".zip").exists()
     finally:
         shutil.rmtree(other_disk)
     assert f"{other_disk} is not there" in backups.copy_to_second(taken)

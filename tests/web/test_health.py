@@ -179,6 +179,17 @@ def test_a_stocks_db_that_cannot_be_read_is_named(locked: Api) -> None:
     assert part["status"] == "degraded" and part["message"].startswith("stocks.db: ")
 
 
+def test_a_stocks_db_of_a_newer_version_is_named(locked: Api) -> None:
+    beat(orchestrator=("ok", ""))
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 1_000)
+    with sqlite.transaction(schema.stocks()) as connection:
+        connection.execute("UPDATE contents SET value = '99' WHERE key = 'schema_version'")
+    sqlite.close_kept()
+    found = locked.read("/api/health")["parts"]["databases"]
+    assert found["status"] == "down" and "written by a newer version" in found["message"]
+    assert_error(locked.get("/api/algorithms"), 503, "foreign_contents")
+
+
 def test_a_disk_that_was_made_read_only_is_down(locked: Api, tmp_path: Path) -> None:
     folder = tmp_path / "card"
     folder.mkdir()
