@@ -88,11 +88,14 @@ export class Preview {
     setAttribute(this.found, "data-outcome", outcomeOf(result.pnl));
     setText(this.traded, `${plural(result.trades, "trade")}, worst ${part(result.max_drawdown)}`);
     setText(this.held, `buy & hold ${part(result.buy_and_hold.return)}`);
-    this.spark.update(result.spark, result.capital, []);
+    this.spark.update(result.spark.map(evenly), result.capital, []);
   }
 }
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Points side by side, so that nights and weekends take no room. */
+const evenly = ([, value], index) => [new Date(index * 1000).toISOString(), value];
 
 /** A part of one with its sign: +2.1%. */
 const part = (value) => `${signed(100 * value, 1)}%`;

@@ -52,7 +52,14 @@ def take(terminal: Terminal) -> None:
         for digit in "2020":
             page.locator(f"[data-pinpad] [data-key='{digit}']").tap()
         page.locator("[data-pinpad] [data-action=submit]").tap()
-        page.locator("[data-add]").wait_for()
+        page.locator("[data-option=sma_crossover]").tap()
+        page.locator("[data-field=ticker]").tap()
+        for letter in "MSFT":
+            page.locator(f"[data-add] [data-key='{letter}']").tap()
+        page.locator("[data-field=capital]").tap()
+        for digit in "5000":
+            page.locator(f"[data-add] [data-key='{digit}']").tap()
+        page.locator("[data-preview] [data-outcome]:not([hidden])").wait_for()
         shoot(page, "add")
         browser.close()
 

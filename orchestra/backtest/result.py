@@ -70,6 +70,7 @@ class Result:
             "pnl": dollars(self.equity.end - self.subject.capital),
             "measures": self.measures,
             "asked": self.run.asked,
+            "took": {"seconds": self.run.seconds, "run_seconds": self.run.run_seconds},
             "stopped": self.run.stopped,
             "notes": self.notes,
         }

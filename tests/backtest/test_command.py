@@ -58,7 +58,8 @@ ONCE = "due = current_time[11:16] == '13:40'\nreturn ('buy', 3, 'now') if due el
 def test_the_object(write: Write) -> None:
     store(climb(390))
     found = answered(write(ONCE), "AAPL", *ONE_DAY, "--capital", 1000, "--no-research")
-    measures = found.pop("measures")
+    measures, took = found.pop("measures"), found.pop("took")
+    assert took["run_seconds"] > 0 and took["seconds"] > 0
     assert found == {
         "ticker": "AAPL",
         "algorithm": "guest",
