@@ -139,7 +139,7 @@ class Execution:
             self._close_unfilled(order, "cancelled", "dropped: the program was ending")
             return
         if clock.now() >= intent.minute + MINUTE:
-            reason = "dropped: the minute was over before the opposite side was done"
+            reason = "dropped: the minute was over before it could be sent"
             self._close_unfilled(order, "cancelled", reason)
             return
         self._enter(order)

@@ -20,7 +20,7 @@ def look() -> None:
         return
     if before is not None and not system_db_manager.get_all_algorithms():
         message = (
-            f"This ledger is new and empty ({ledger}); the one before ({before}) is gone, and the broker"
+            f"This ledger is new and empty ({ledger}); the one before ({before}) is not here, and the broker"
             " may hold shares of its cards. To bring it back, stop the terminal and run python -m"
             " orchestra restore; or add a card to go on without it."
         )

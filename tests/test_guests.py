@@ -121,8 +121,10 @@ class Company:
 
     def among_themselves(self) -> float:
         """Milliseconds after the wake-up at which the last healthy card is asked when nothing is wrong."""
-        since = self.began
-        self.terminal.wait_for(lambda: len(self._minutes(since)) >= 2, what="they were asked alone")
+        since, wanted = self.began, 3 - len(self._alone)
+        self.terminal.wait_for(
+            lambda: len(self._minutes(since)) >= wanted, what="they were asked alone"
+        )
         self._alone += self.lateness(self._minutes(since))
         return median(self._alone)
 

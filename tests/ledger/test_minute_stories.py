@@ -56,7 +56,7 @@ class Algorithm:
         held = card_calculations.calculate_position(algo_id)
         return ("sell", held) if held else ("buy", 1)
 """
-FRIDAY, CLOSE = "2024-06-07T19:35:00Z", "2024-06-07T20:00:00Z"
+FRIDAY, CLOSE = "2024-06-07T19:27:00Z", "2024-06-07T20:00:00Z"
 MONDAY = "2024-06-10T13:30:00Z"
 
 
