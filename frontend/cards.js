@@ -7,6 +7,9 @@ import {
 import { Spark } from "./spark.js";
 
 const FLASH_MS = 300;
+// Drawn before the browser has said which cards are in view
+const NEAR_AT_FIRST = 8;
+const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** The few words of the last decision: "10:41 BUY 57 · crossed above"; before the first, when it will be asked. */
 export function decisionText({ last_decision: decision, status }, open) {
@@ -44,8 +47,11 @@ function fact(label) {
 
 class CardView {
   #shown = null;
+  #day = [];
 
-  constructor(card) {
+  /** With `near` its day is drawn from the start; else once it is told to be `near`. */
+  constructor(card, near) {
+    this.near = near;
     this.node = el("article", { class: "card", "data-card": card.id, tabindex: 0, role: "button" });
     this.ticker = el("h2", { class: "ticker" });
     this.algorithm = el("span", { class: "algorithm" });
@@ -78,15 +84,24 @@ class CardView {
   }
 
   update({ card, open }) {
-    const now = JSON.stringify([card, open]);
-    if (now === this.#shown) return;
-    const before = this.#shown === null ? null : this.pnl.textContent;
-    this.#shown = now;
-    this.#markOutcome(card);
-    this.#writeFigures(card);
-    this.#writeLabels(card, open);
-    this.spark.update(card.spark, card.initial_capital, card.marks);
-    if (before !== null && before !== this.pnl.textContent) this.#flash();
+    const { spark = [], marks = [], ...rest } = card;
+    this.#day = [spark, card.initial_capital, marks];
+    if (this.near) this.spark.update(...this.#day);
+    const figures = JSON.stringify([rest, open]);
+    if (figures !== this.#shown) {
+      const before = this.#shown === null ? null : this.pnl.textContent;
+      this.#shown = figures;
+      this.#markOutcome(card);
+      this.#writeFigures(card);
+      this.#writeLabels(card, open);
+      if (before !== null && before !== this.pnl.textContent) this.#flash();
+    }
+  }
+
+  /** Come near the strip's window, or gone from there: a day that nobody sees is not drawn. */
+  move(near) {
+    this.near = near;
+    if (near) this.spark.update(...this.#day);
   }
 
   #markOutcome(card) {
@@ -117,31 +132,50 @@ class CardView {
     setText(this.decision, card.state_reason || decisionText(card, open));
   }
 
+  /** White for a moment, on and off: an animation would cost a frame of work at each step of it. */
   #flash() {
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    this.pnl.animate([{ color: "#fff" }, {}], { duration: FLASH_MS, easing: "ease-out" });
+    if (still.matches || !this.near) return;
+    setAttribute(this.pnl, "data-flash", "");
+    setTimeout(() => setAttribute(this.pnl, "data-flash", null), FLASH_MS);
   }
 }
 
 export class Cards {
   #strip;
   #views = new Map();
+  #byNode = new WeakMap();
   #hint;
+  #watch;
 
   /** `strip` holds a hint while it holds no card. */
   constructor(strip) {
     this.#strip = strip;
     this.#hint = strip.querySelector(".hint");
+    this.#watch = new IntersectionObserver((found) => this.#moved(found), { root: strip, rootMargin: "0px 50%" });
   }
 
-  /** Show `cards` in the server's order; every node of a card that stays, stays. */
+  /** Show `cards` in the server's order; every node of a card that stays, stays. True when their number is another. */
   update(cards, open) {
     this.#toggleHint(cards.length === 0);
     const items = cards.map((card) => ({ card, open }));
-    updateKeyed(this.#strip, this.#views, items, ({ card }) => card.id, ({ card }) => new CardView(card));
+    updateKeyed(this.#strip, this.#views, items, ({ card }) => card.id, ({ card }) => this.#create(card));
     const count = String(cards.length);
-    if (this.#strip.style.getPropertyValue("--count") !== count) {
-      this.#strip.style.setProperty("--count", count);
+    if (this.#strip.style.getPropertyValue("--count") === count) return false;
+    this.#strip.style.setProperty("--count", count);
+    return true;
+  }
+
+  #create(card) {
+    const view = new CardView(card, this.#views.size < NEAR_AT_FIRST);
+    this.#byNode.set(view.node, view);
+    this.#watch.observe(view.node);
+    return view;
+  }
+
+  #moved(found) {
+    for (const { target, isIntersecting } of found) {
+      this.#byNode.get(target).move(isIntersecting);
+      if (!target.isConnected) this.#watch.unobserve(target);
     }
   }
 

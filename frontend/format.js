@@ -5,16 +5,10 @@ const DASH = "\u2013";
 const EXCHANGE_ZONE = "America/New_York";
 const GLYPHS = { profit: "▲", loss: "▼", even: "■" };
 
-const made = new Map();
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** A formatter of a kind, made once: making one costs more than using it a hundred times. */
-function formatter(Kind, locale, options) {
-  const key = JSON.stringify([Kind.name, options]);
-  if (!made.has(key)) made.set(key, new Kind(locale, options));
-  return made.get(key);
-}
-
-const dateFormatter = (options) => formatter(Intl.DateTimeFormat, "en-GB", options);
+// The one formatter of the browser's own: making each costs a slow machine more than drawing ten cards.
+let exchangeClock = null;
 
 /** Half a cent decides: what shows as 0.00 is neither profit nor loss. */
 export function outcomeOf(pnl) {
@@ -46,8 +40,8 @@ export function compact(amount) {
 /** A plain number with thousands marks: 10,581.25. */
 export function number(amount, digits = 2) {
   if (!Number.isFinite(amount)) return DASH;
-  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  const text = formatter(Intl.NumberFormat, "en-US", options).format(Math.abs(amount));
+  const [whole, part] = Math.abs(amount).toFixed(digits).split(".");
+  const text = whole.replace(/\B(?=(\d{3})+$)/g, ",") + (part ? `.${part}` : "");
   return (amount < 0 && /[1-9]/.test(text) ? MINUS : "") + text;
 }
 
@@ -81,36 +75,46 @@ export function instant(stamp) {
   return stamp ? Date.parse(stamp) : NaN;
 }
 
-function formatTime(at, options) {
-  if (!Number.isFinite(at)) return DASH;
-  return dateFormatter({ hour: "2-digit", minute: "2-digit", ...options }).format(at);
-}
+const two = (value) => String(value).padStart(2, "0");
 
 /** Wall time where the reader is: 14:30:02. */
 export function localTime(at) {
-  return formatTime(at, { second: "2-digit" });
+  return Number.isFinite(at) ? `${localMinute(at)}:${two(new Date(at).getSeconds())}` : DASH;
 }
 
 /** Wall time where the reader is, to the minute: 14:30. */
 export function localMinute(at) {
-  return formatTime(at, {});
+  if (!Number.isFinite(at)) return DASH;
+  const time = new Date(at);
+  return `${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
 /** Day and wall time where the reader is: 2 Jan, 14:30. */
 export function localDayTime(at) {
-  return formatTime(at, { day: "numeric", month: "short" });
+  if (!Number.isFinite(at)) return DASH;
+  const time = new Date(at);
+  return `${time.getDate()} ${MONTHS[time.getMonth()]}, ${localMinute(at)}`;
+}
+
+/** {weekday, day, month, hour, minute} of a stamp in New York; null where there is none. */
+function inNewYork(stamp) {
+  if (!Number.isFinite(instant(stamp))) return null;
+  exchangeClock ??= new Intl.DateTimeFormat("en-GB", {
+    weekday: "short", day: "numeric", month: "numeric", hour: "2-digit", minute: "2-digit", timeZone: EXCHANGE_ZONE,
+  });
+  return Object.fromEntries(exchangeClock.formatToParts(instant(stamp)).map(({ type, value }) => [type, value]));
 }
 
 /** Market time without its label: 09:30. */
 export function marketTime(stamp) {
-  return formatTime(instant(stamp), { timeZone: EXCHANGE_ZONE });
+  const time = inNewYork(stamp);
+  return time ? `${time.hour}:${time.minute}` : DASH;
 }
 
 /** Day of the market: Tue 2 Jan. */
 export function marketDay(stamp) {
-  if (!Number.isFinite(instant(stamp))) return DASH;
-  const options = { weekday: "short", day: "numeric", month: "short", timeZone: EXCHANGE_ZONE };
-  return dateFormatter(options).format(instant(stamp)).replace(",", "");
+  const time = inNewYork(stamp);
+  return time ? `${time.weekday} ${Number(time.day)} ${MONTHS[time.month - 1]}` : DASH;
 }
 
 /** Day and time of the market: Tue 2 Jan 10:42 ET. */
@@ -121,9 +125,7 @@ export function marketDayTime(stamp) {
 /** The next open, with its date once a weekday alone could be mistaken: Mon 09:30 ET. */
 export function nextOpenTime(stamp, now) {
   const farOff = instant(stamp) - instant(now) > 6 * 86_400_000;
-  if (farOff) return marketDayTime(stamp);
-  const weekday = dateFormatter({ weekday: "short", timeZone: EXCHANGE_ZONE });
-  return `${weekday.format(instant(stamp))} ${marketTime(stamp)} ET`;
+  return farOff ? marketDayTime(stamp) : `${inNewYork(stamp)?.weekday ?? ""} ${marketTime(stamp)} ET`;
 }
 
 /** A span in its two largest useful units: 18 s, 9 min, 3 h 05, 2 days. */

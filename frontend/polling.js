@@ -53,6 +53,7 @@ export class Poller {
     this.#abort = abort;
     const delay = await this.#poll(abort.signal);
     if (abort.signal.aborted) return;
+    this.#abort = null;
     this.#timer = setTimeout(() => this.now(), delay);
     this.#store.scheduled(delay);
   }

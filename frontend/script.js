@@ -40,8 +40,7 @@ function render() {
   bar.update(store);
   banner.update(store);
   cards.dim(store.offline);
-  if (store.answer) cards.update(store.cards, store.answer.market_open);
-  strip.refresh();
+  if (store.answer && cards.update(store.cards, store.answer.market_open)) strip.refresh();
   dialogs.update();
   reloadWhenDue();
 }

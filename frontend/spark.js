@@ -19,7 +19,12 @@ const setPath = (node, d) => {
   if (node.getAttribute("d") !== d) node.setAttribute("d", d);
 };
 
+const same = (a, b) =>
+  a.length === b.length && a.every(([minute, what], index) => minute === b[index][0] && what === b[index][1]);
+
 export class Spark {
+  #drawn = [[], null, []];
+
   constructor() {
     this.node = svgElement("svg", {
       class: "spark", viewBox: "0 0 100 100", preserveAspectRatio: "none", "aria-hidden": "true",
@@ -38,7 +43,10 @@ export class Spark {
    * "sell"], …]` as ticks: a buy stands under the line, a sell over it.
    */
   update(items, breakEven, marks) {
-    const drawing = draw(items ?? [], breakEven, marks ?? []);
+    const [itemsDrawn, breakEvenDrawn, marksDrawn] = this.#drawn;
+    if (breakEven === breakEvenDrawn && same(items, itemsDrawn) && same(marks, marksDrawn)) return;
+    this.#drawn = [items, breakEven, marks];
+    const drawing = draw(items, breakEven, marks);
     for (const [name, path] of Object.entries(drawing)) setPath(this[name], path);
   }
 }
