@@ -80,6 +80,8 @@ def test_an_order_without_an_answer_at_the_close_has_its_end_before_the_next_ope
         terminal.misbehave("hang", when="after", path="/v2/orders")
         terminal.wait_for(lambda: order_journal.cards_with_open_orders() == {card})
         terminal.wait_for(lambda: clock.stamp() > CLOSE, 120, "the close")
+        # Only then has the look at the close gone by, without an answer
+        terminal.wait_for(lambda: "Market is closed" in terminal.log(), 120, "the closed market")
         assert order_journal.cards_with_open_orders() == {card}
         terminal.exchange("DELETE", "/_faults")
         terminal.wait_for(lambda: order_journal.cards_with_open_orders() == set(), 90)
