@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from flask import request
+from gunicorn.http.errors import ParseException
 
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError
@@ -72,6 +73,8 @@ class ApiError(AutoTraderError):
 
 def check_request() -> None:
     """Refuse what only another site's page would send. (A foreign Host is refused by Flask, 400.)"""
+    if "Host" not in request.headers:
+        raise ApiError(400, "bad_request", "Expected a Host header.")
     request.host  # noqa: B018  (reading it holds it against TRUSTED_HOSTS)
     origin = request.headers.get("Origin")
     if origin is not None and origin != f"{request.scheme}://{request.host}":
@@ -112,7 +115,7 @@ def json_object() -> dict[str, Any]:
     """Return the request's JSON object, or refuse it with 400."""
     try:
         body = request.get_json(silent=True)
-    except RecursionError:  # thousands of brackets within each other
+    except (RecursionError, ParseException):  # thousands of brackets; chunks that are none
         body = None
     if not isinstance(body, dict):
         raise ApiError(400, "bad_json", "Expected a JSON object as the request's body.")

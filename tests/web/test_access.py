@@ -1,5 +1,7 @@
 """Who is let in: the PIN, its token, foreign pages, and bodies that are no JSON."""
 
+import re
+
 import pytest
 
 from orchestra.base import clock, sqlite
@@ -82,7 +84,7 @@ def test_every_change_there_is_needs_a_token(locked: Api) -> None:
     for rule in rules:
         for method in sorted((rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}):
             if rule.rule not in CHANGES_NOTHING:
-                path = rule.rule.replace("<int:algo_id>", "1").replace("<ticker>", "AAPL")
+                path = re.sub("<int:[a-z_]+>", "1", rule.rule).replace("<ticker>", "AAPL")
                 assert_error(locked.call(method, path, json=CARD), 401, "pin_required")
                 asked += 1
     assert asked >= 6

@@ -41,7 +41,7 @@ def test_what_is_described_as_behind_the_pin_is_and_the_rest_is_not(locked: Api)
     behind = 0
     for path, method in sorted(described(locked)):
         call = paths[path][method]
-        address = path.replace("{algo_id}", "1").replace("{ticker}", "AAPL")
+        address = re.sub("{[a-z]+_id}", "1", path).replace("{ticker}", "AAPL")
         answer = locked.call(method.upper(), address, json=CARD)
         if call["security"] == [{"pin": []}]:
             assert_error(answer, 401, "pin_required")

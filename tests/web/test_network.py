@@ -1,5 +1,6 @@
 """The page on the network: only where a setting says so, under its names, and reading needs the PIN too."""
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def readable(api: Api) -> list[str]:
     rules = [rule for rule in api.app.url_map.iter_rules() if "GET" in (rule.methods or set())]
     paths = [rule.rule for rule in rules if rule.rule.startswith("/api/")]
     assert len(paths) >= 8
-    return [path.replace("<int:algo_id>", "1").replace("<ticker>", "AAPL") for path in paths]
+    return [re.sub("<int:[a-z_]+>", "1", path).replace("<ticker>", "AAPL") for path in paths]
 
 
 def test_a_phone_gets_the_page_and_nothing_else_without_the_pin(phone: Phone) -> None:
