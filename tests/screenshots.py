@@ -46,22 +46,32 @@ def take(terminal: Terminal) -> None:
         page.goto(terminal.api_url)
         page.locator("[data-card]").first.wait_for()
         shoot(page, "wall")
+        page.locator("[data-card]").first.tap()
+        page.locator("[data-chart] canvas").first.wait_for()
+        page.wait_for_timeout(500)
+        shoot(page, "drawer")
+        page.locator("[data-drawer] [data-action=cancel]").tap()
         page.locator("[data-action=add]").tap()
         page.locator("[data-pinpad]").wait_for()
+        press(page, "202")
         shoot(page, "pin")
-        for digit in "2020":
-            page.locator(f"[data-pinpad] [data-key='{digit}']").tap()
+        press(page, "0")
         page.locator("[data-pinpad] [data-action=submit]").tap()
         page.locator("[data-option=sma_crossover]").tap()
-        page.locator("[data-field=ticker]").tap()
-        for letter in "MSFT":
-            page.locator(f"[data-add] [data-key='{letter}']").tap()
-        page.locator("[data-field=capital]").tap()
-        for digit in "5000":
-            page.locator(f"[data-add] [data-key='{digit}']").tap()
-        page.locator("[data-preview] [data-outcome]:not([hidden])").wait_for()
+        page.locator("[data-add] [data-field=capital]").tap()
+        page.locator("[data-step='5000']").tap()
+        page.locator("[data-cash]").get_by_text("available").wait_for()
+        page.locator("[data-add] [data-field=ticker]").tap()
+        press(page, "T")
+        page.locator("[data-suggestion=TSLA]").wait_for()
+        page.locator("[data-preview] strong:not(:empty)").wait_for()
         shoot(page, "add")
         browser.close()
+
+
+def press(page: Page, keys: str) -> None:
+    for key in keys:
+        page.locator(f"[data-key='{key}']").tap()
 
 
 def shoot(page: Page, name: str) -> None:
