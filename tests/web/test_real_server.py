@@ -73,6 +73,26 @@ def test_a_hanging_broker_holds_up_nothing_but_its_own_answers(tmp_path: Path) -
         terminal.wait_for(lambda: ask_cash(terminal).status_code == 200, what="cash again")
 
 
+def test_two_slow_calls_at_once_leave_the_page_as_it_is(tmp_path: Path) -> None:
+    with (
+        running_terminal(tmp_path, SERVER, **STILL) as terminal,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        token = terminal.token()
+        terminal.misbehave("delay", seconds=60, path="/v2/")
+        adding = pool.submit(terminal.call, "POST", "/api/algorithms", CARD, token)
+        asking = pool.submit(ask_cash, terminal)
+        terminal.wait_for(lambda: hits(terminal) == 2, what="the broker was asked for both")
+        with requests.Session() as page:
+            page.trust_env = False
+            for path in NEVER_WAIT * 5:
+                assert page.get(f"{terminal.api_url}{path}", timeout=20).status_code == 200
+        assert not (adding.done() and asking.done()), "the page waited for the broker"
+        for answer in (adding.result(), asking.result()):
+            assert (answer.status_code, answer.json()["code"]) == (503, "broker_unreachable")
+        assert terminal.cards("all") == []
+
+
 def test_a_slow_broker_is_asked_once_by_two(tmp_path: Path) -> None:
     with (
         running_terminal(tmp_path, SERVER, **STILL) as terminal,
