@@ -213,7 +213,9 @@ class _Trader:
 
     def _note_room(self) -> None:
         if self._full_since is not None:
-            missed_minutes.note_unstored(clock.parse(self._full_since), clock.now())
+            # Not the running minute: its cycle is to come
+            until = floor_minute(clock.now())
+            missed_minutes.note_unstored(clock.parse(self._full_since), until)
             message = f"The disk was full from {self._full_since} to {clock.stamp()}."
             heartbeats.record_event("disk", message)
             log.warning("%s", message)

@@ -101,18 +101,28 @@ def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(
         terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
         _fill(small_disk)
         terminal.wait_for(lambda: _disk_part(terminal) == "down", what="the banner's part")
-        terminal.wait_for(lambda: "disk is full" in part.log.split("cycle started")[-1])
+        terminal.wait_for(lambda: _told_of_the_disk(), what="the event")
         _free(small_disk)
-        newest = _decided(terminal, number)
-        terminal.wait_for(lambda: _decided(terminal, number) > newest, what="a later decision")
+        terminal.wait_for(lambda: _told_of_the_disk()[-1].startswith("The disk was full from "))
+        over = _told_of_the_disk()[-1].split(" to ")[1][:16]
+        terminal.wait_for(lambda: _decided(terminal, number)[:16] > over, what="a later decision")
         assert _disk_part(terminal) == "degraded"  # 128 MB less the grid are few
-        events = system_db_manager.ledger().execute("SELECT kind, message FROM events").fetchall()
-        assert [row["message"] for row in events if row["kind"] == "disk"]
         assert part.process.poll() is None
         reasons = _reasons(terminal, number)
+        full = [minute for minute, reason in reasons.items() if reason.endswith("disk was full")]
+        # The minute in which there was room again is asked
+        assert full and max(full)[:16] < over
         assert (
             len(reasons) == _minutes_between(min(reasons), max(reasons)) + 1
         )  # none is unexplained
+
+
+def _told_of_the_disk() -> list[str]:
+    """What events say of the disk, oldest first."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT message FROM events WHERE kind = 'disk' ORDER BY id"
+    )
+    return [row["message"] for row in rows]
 
 
 def _reasons(terminal: Any, number: int) -> dict[str, str]:
