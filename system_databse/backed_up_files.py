@@ -3,6 +3,7 @@
 A zip beside the backup holds the algorithms' files, and ``.env`` without whatever is secret.
 """
 
+import logging
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -15,6 +16,8 @@ from orchestra.base.settings import ROOT, Settings
 ALGORITHMS = "algorithms/"
 SETTINGS = "settings.env"
 
+log = logging.getLogger("autotrader.backups")
+
 
 def beside(backup: Path) -> Path:
     """Where the files of a backup are."""
@@ -22,10 +25,18 @@ def beside(backup: Path) -> Path:
 
 
 def pack(target: Path) -> None:
-    """Write the algorithms' files and the settings that are no secret into a zip."""
+    """Write the algorithms' files and the settings that are no secret into a zip.
+
+    A file that cannot be read is left out, with a line in the log: the ledger's backup is not its affair.
+    """
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in sorted(settings.current().algorithms_dir.glob("*.py")):
-            packed.write(path, ALGORITHMS + path.name)
+            try:
+                contents = path.read_bytes()
+            except OSError as error:
+                log.warning("%s is not in the backup: %s", path.name, error.strerror)
+                continue
+            packed.writestr(ALGORITHMS + path.name, contents)
         packed.writestr(SETTINGS, _open_settings(ROOT / ".env"))
 
 

@@ -106,6 +106,8 @@ def test_beside_it_are_algorithms_and_settings_but_no_keys(
     algorithms.mkdir()
     (algorithms / "mine.py").write_text("class Algorithm: ...")
     (algorithms / "notes.txt").write_text("not an algorithm")
+    (algorithms / "gone.py").symlink_to(tmp_path / "no-such-file")  # cannot be read
+    os.utime(algorithms / "mine.py", (0, 0))  # a zip knows no 1970
     (tmp_path / ".env").write_text(
         "ALPACA_API_KEY=AKABC  # a key\nALPACA_PAPER=True\nBRAKE_CARD_DAILY_LOSS=50 # dollars\n"
         "NOTIFY_URLS=ntfy://topic\nMY_OWN_PASSWORD=hunter2\nLOG_DIR=\n"
