@@ -69,7 +69,11 @@ class BacktestDesk:
             self._known[begun.id] = begun
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
-        process = _process(request)
+        try:
+            process = _process(request)
+        except BaseException:  # no memory for it, say: the next one may still be started
+            begun.status, begun.error = FAILED, "It could not be begun."
+            raise
         threading.Thread(target=self._watch, args=(begun, process), daemon=True).start()
         return begun
 

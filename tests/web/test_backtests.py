@@ -1,6 +1,7 @@
 """Backtests over HTTP: a real process for each, one at a time, which gives way to trading."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,17 @@ def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
     assert again.status_code == 202
     cycle_journal.record(clock.now(), 900.0, 1.0)
     ended(api, (again.json or {})["id"])
+
+
+def test_one_that_could_not_be_begun_stands_in_nobodys_way(
+    locked: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(19)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/no/such/python")
+        assert_error(locked.post("/api/backtests", BODY), 500, "internal_error")
+    assert locked.read("/api/backtests/1")["status"] == "failed"
+    assert asked(locked)["status"] == "done"
 
 
 def test_what_makes_no_sense_is_refused(locked: Api) -> None:
