@@ -123,7 +123,8 @@ def _wrong_with(path: Path) -> str:
     with closing(sqlite.connect(path, read_only=True)) as connection:
         try:
             version = connection.execute("SELECT version FROM schema_version").fetchone()[0]
-            connection.execute("SELECT COUNT(*) FROM transactions, algorithm_instances")
+            for table in ("transactions", "algorithm_instances"):
+                connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()
         except sqlite3.Error as error:
             return f"it is no ledger of AutoTrader ({error})"
     known = len(create_system_db.MIGRATIONS)
