@@ -17,8 +17,9 @@ fi
 
 wanted_packages=()
 if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null; then
-  wanted_packages+=(chromium fonts-dejavu-core xvfb)
+  wanted_packages+=(chromium fonts-dejavu-core)
 fi
+command -v Xvfb >/dev/null || wanted_packages+=(xvfb)               # the kiosk's screen
 command -v systemd-analyze >/dev/null || wanted_packages+=(systemd) # checks the units
 if [ "${#wanted_packages[@]}" -gt 0 ]; then
   as_root=""
