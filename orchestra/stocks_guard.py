@@ -30,7 +30,7 @@ class StocksGuard:
 
     @property
     def health(self) -> tuple[str, str]:
-        """Status and message for the part ``stocks``."""
+        """Status and message for the part ``databases``."""
         if self._message and clock.elapsed() - self._told_at < TOLD_SECONDS:
             return "degraded", self._message
         return "ok", ""
