@@ -114,15 +114,16 @@ def the_wall(wall: Wall) -> Walk:
     yield "live"
     show(wall, crowded())
     yield "crowded"
-    for name, numbers in (("one_card", 1), ("two_cards", 2)):
+    for name, count in (("one_card", 1), ("two_cards", 2)):
         few = usual()
-        few.cards = few.cards[:numbers]
+        few.cards = few.cards[:count]
         show(wall, few)
         yield name
-    many = usual()
-    many.cards = [card(number, number * 100.0) for number in range(-30, 30)]
-    show(wall, many)
-    yield "sixty_cards"
+    for name, numbers in (("twelve_cards", range(-6, 6)), ("sixty_cards", range(-30, 30))):
+        many = usual()
+        many.cards = [card(number, number * 100.0) for number in numbers]
+        show(wall, many)
+        yield name
 
 
 def the_quiet_wall(wall: Wall) -> Walk:

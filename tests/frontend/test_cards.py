@@ -124,6 +124,20 @@ def test_a_card_that_is_held_says_why(open_wall: OpenWall) -> None:
     assert reason in wall.find("[data-drawer]").inner_text()
 
 
+def test_a_card_without_a_decision_says_when_it_will_be_asked(open_wall: OpenWall) -> None:
+    new = card(1, last_decision=None)
+    wall = showing(open_wall, new, card(2, last_decision=None, status="stopped", state="stopped"))
+    said = wall.card(1).locator(".decision")
+    expect(said).to_have_text("asked at the next full minute")
+    expect(wall.card(2).locator(".decision")).to_have_text("never asked")
+    wall.api.market_open, wall.api.market = False, CLOSED_MARKET
+    wall.poll()
+    expect(said).to_have_text("asked when the market opens")
+    wall.api.cards = [card(1)]
+    wall.poll()
+    expect(said).to_have_text("08:41 HOLD · no cross")
+
+
 def test_stopped_card_stays_while_it_holds_shares(open_wall: OpenWall) -> None:
     stopped: dict[str, Any] = {"status": "stopped", "state": "stopped"}
     wall = showing(open_wall, card(1, **stopped), card(2, current_shares=0, **stopped), card(3))

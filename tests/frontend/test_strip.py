@@ -1,6 +1,7 @@
 """Moving along the strip by finger, mouse, button and key."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.frontend.conftest import OpenWall, Wall
 from tests.frontend.wire import FakeApi, card
@@ -92,6 +93,27 @@ def test_buttons_turn_a_page_and_end_at_the_ends(open_wall: OpenWall) -> None:
 def test_no_buttons_where_all_cards_fit(wall: Wall) -> None:
     assert not wall.find("[data-action=prev]").is_visible()
     assert not wall.find("[data-action=next]").is_visible()
+
+
+def test_the_line_says_which_part_of_the_strip_is_in_view(open_wall: OpenWall) -> None:
+    wall = many(open_wall, count=8)
+    line = "(node) => [node, node.firstChild].map((each) => each.getBoundingClientRect())"
+
+    def part() -> tuple[float, float]:
+        whole, lit = wall.find("[data-position]").evaluate(line)
+        return (lit["x"] - whole["x"]) / whole["width"], lit["width"] / whole["width"]
+
+    window, room, before = wall.find("[data-strip]").evaluate(
+        "(strip) => [strip.clientWidth, strip.scrollWidth, strip.scrollLeft]"
+    )
+    assert before == 0
+    assert part() == pytest.approx((0, window / room), abs=0.01)
+    wall.find("[data-strip]").evaluate("(strip) => strip.scrollTo({ left: strip.scrollWidth })")
+    wall.find("[data-action=next][disabled]").wait_for()
+    assert part() == pytest.approx((1 - window / room, window / room), abs=0.01)
+    wall.api.cards = wall.api.cards[:2]
+    wall.poll()
+    expect(wall.find("[data-position]")).to_be_hidden()
 
 
 def test_arrow_keys(open_wall: OpenWall) -> None:
