@@ -12,23 +12,18 @@ from orchestra.live_lock import DEFAULT_PIN
 from system_databse import create_system_db, heartbeats, system_db_manager
 from system_databse.heartbeats import SILENT_AFTER_SECONDS, Heartbeat
 
-OF_THE_TRADER = (
-    "workers",
-    "stream",
-    "broker",
-    "clock",
-    "ledger",
-    "databases",
-)  # written with its own part
+# Written with the trader's own part
+OF_THE_TRADER = ("workers", "stream", "broker", "clock", "ledger", "databases")
 OLD_BACKUP_DAYS = 3
 DAY_SECONDS = 86_400.0
 
 READ_AGAIN_SECONDS = 60.0
 
 Part = dict[str, Any]
-_read: tuple[float, bool] | None = (
-    None  # when the whole ledger was last read here, and what came of it
-)
+# When the whole ledger was last read here, and what came of it
+_read: tuple[float, bool] | None = None
+# A sign of life dated ahead of the clock, and when it was first seen here
+_ahead: tuple[str, float] | None = None
 
 
 def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
@@ -78,10 +73,21 @@ def _told(beat: Heartbeat) -> Part:
 def _orchestrator(beat: Heartbeat | None) -> Part:
     if beat is None:
         return _part("down", "The trader has not been started.", None)
-    if beat.age > SILENT_AFTER_SECONDS:
-        message = f"The trader has given no sign of life for {beat.age:.0f} s."
-        return _part("down", message, beat.age)
+    silent_for = _silent_for(beat)
+    if silent_for > SILENT_AFTER_SECONDS:
+        message = f"The trader has given no sign of life for {silent_for:.0f} s."
+        return _part("down", message, silent_for)
     return _told(beat)
+
+
+def _silent_for(beat: Heartbeat) -> float:
+    """Machine seconds without a newer one; where the clock was set back since, as long as seen from here."""
+    global _ahead
+    if beat.age >= 0:
+        return beat.age
+    if _ahead is None or _ahead[0] != beat.machine_time:
+        _ahead = (beat.machine_time, clock.elapsed())
+    return clock.elapsed() - _ahead[1]
 
 
 def _databases(told: Part | None) -> Part:

@@ -15,6 +15,7 @@ from orchestra.base import clock, settings, sqlite
 from orchestra.web import health
 from system_databse import heartbeats, system_db_manager
 from tests.exchange_fixture import change
+from tests.processes import until
 from tests.web.conftest import Api, assert_error, new_api
 
 
@@ -95,6 +96,22 @@ def test_an_old_sign_of_life_is_none(locked: Api) -> None:
         found["parts"].keys() == {"orchestrator"} | SEEN_FROM_HERE
     )  # the others' words are as old
     assert "no sign of life for 130 s" in found["parts"]["orchestrator"]["message"]
+
+
+def test_a_clock_that_was_set_back_keeps_no_dead_trader_alive(
+    locked: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "SILENT_AFTER_SECONDS", 0.3)
+
+    def status() -> str:
+        return str(locked.read("/api/health")["parts"]["orchestrator"]["status"])
+
+    beat(orchestrator=("ok", "Cycle done."))
+    age_heartbeats(-3_600)
+    assert status() == "ok"  # it may have spoken just before
+    until(lambda: status() == "down", 30)
+    age_heartbeats(-7_200)  # a newer one
+    assert status() == "ok"
 
 
 def test_old_prices_in_an_open_market_degrade_it(locked: Api) -> None:
