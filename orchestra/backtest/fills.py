@@ -5,7 +5,6 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from database.bars import Row
 
-RULES = ("close", "open")
 OPEN, CLOSE = 1, 4  # places in a row
 TICK = Decimal("0.0001")
 

@@ -31,10 +31,6 @@ class History:
     last: str  # the newest minute that may be asked about
     notes: list[str] = field(default_factory=list)
 
-    @property
-    def own_rows(self) -> list[Row]:
-        return self.rows[self.warmup :]
-
 
 def sessions_of(start: date | None, end: date | None) -> list[Session]:
     """The begun sessions from ``start`` to ``end``, both included; by default the 20 newest.
