@@ -9,6 +9,7 @@ import { Preview } from "./preview.js";
 import { TickerPad } from "./tickers.js";
 
 const IDLE_MS = 120_000;
+const ARROWS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 const LABELS = { algorithm: "Algorithm", parameters: "Parameters", ticker: "Ticker", capital: "Capital" };
 
 export class AddDialog {
@@ -47,9 +48,18 @@ export class AddDialog {
       this.#submit();
       return true;
     }
+    if (ARROWS[name]) return this.#walk(ARROWS[name]);
     if (this.active === "capital") return this.money.key(name);
     if (this.active === "parameters") return this.parameters.key(name);
     return this.tickers.key(name);
+  }
+
+  /** Tab goes on to the next field, which has other keys: the arrows go to those of this one. */
+  #walk(step) {
+    const keys = [...this.pad.querySelectorAll("button:enabled, [tabindex='0']")];
+    const at = Math.max(keys.indexOf(document.activeElement), step < 0 ? 0 : -1);
+    keys.at((at + step) % keys.length)?.focus();
+    return true;
   }
 
   #build(suggest) {
