@@ -135,9 +135,14 @@ class AlpacaWrapper(AccountReader):
                 return None
             raise
 
-    def orders_since(self, moment: datetime) -> list[BrokerOrder]:
-        """Return every order of the account since ``moment``, oldest first. Raises ExchangeUnavailable."""
+    def orders_since(self, moment: datetime, prefix: str = "") -> list[BrokerOrder]:
+        """Return the account's orders since ``moment`` whose client_order_id begins so, oldest first.
+
+        No other is read: the owner's own may be of a kind that is none here, like an option spread with
+        a price below zero. Raises ExchangeUnavailable.
+        """
         found: dict[str, BrokerOrder] = {}
+        seen: set[str] = set()
         after = moment
         while True:
             request = GetOrdersRequest(
@@ -145,11 +150,16 @@ class AlpacaWrapper(AccountReader):
             )
             with exchange.answering():
                 rows = figures.rows(exchange.trading_client().get_orders(request))
-                page = {str(row["id"]): _order(row) for row in rows}
+                page = {str(row["id"]): row for row in rows}
+                found |= {
+                    identity: _order(row)
+                    for identity, row in page.items()
+                    if figures.text(row["client_order_id"]).startswith(prefix)
+                }
                 # ``after`` is exclusive: orders of the very same moment may lie on both pages
                 submitted = [figures.moment(row["submitted_at"]) for row in rows]
-            is_last = len(rows) < ORDERS_A_PAGE or page.keys() <= found.keys()
-            found |= page
+            is_last = len(rows) < ORDERS_A_PAGE or page.keys() <= seen
+            seen |= page.keys()
             if is_last:
                 return list(found.values())
             after = max(submitted) - timedelta(microseconds=1)

@@ -44,7 +44,8 @@ class Audit:
         began = clock.stamp()
         cards = {card["id"]: card for card in system_db_manager.get_all_algorithms()}
         lost: dict[int, list[BrokerOrder]] = {}
-        for order in self._wrapper.orders_since(_complete_until() - LOOKED_BACK):
+        since, own = _complete_until() - LOOKED_BACK, order_journal.own_prefix()
+        for order in self._wrapper.orders_since(since, own):
             identity = order_journal.read_client_order_id(order.client_order_id)
             if identity is None:
                 continue

@@ -1,6 +1,8 @@
 """The ledger held against the broker: lost rows come back, missing shares freeze or are charged."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,7 +11,7 @@ import pytest
 from orchestra import corrections
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import floor_minute
 from orchestra.execution import Execution
@@ -242,6 +244,21 @@ def test_other_programs_orders_are_none_of_ours(
     assert events("unknown-card") == []
 
 
+def test_an_order_of_the_owners_that_makes_no_sense_here_hides_none_of_ours(
+    wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    lost = order_journal.client_order_id(card, floor_minute(clock.now()), "buy")
+    wrapper.follow(wrapper.submit("NVDA", "buy", 4, lost))
+    wrapper.follow(wrapper.submit("NVDA", "buy", 1, "a-spread"))
+    with closing(sqlite3.connect(settings.current().simulator_db)) as account, account:
+        account.execute(
+            "UPDATE orders SET filled_avg_price = '-0.5' WHERE client_order_id = 'a-spread'"
+        )
+    settle(Audit(wrapper), execution)
+    assert position(card) == 4
+
+
 def test_orders_are_listed_page_by_page(
     wrapper: AlpacaWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,3 +268,4 @@ def test_orders_are_listed_page_by_page(
     expected = [wrapper.submit("NVDA", "buy", 1, f"own-{n}").client_order_id for n in range(8)]
     found = wrapper.orders_since(since)
     assert [order.client_order_id for order in found] == expected
+    assert [each.client_order_id for each in wrapper.orders_since(since, "own-7")] == ["own-7"]
