@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from system_databse import system_db_manager
-from system_databse.ledger_source import SUMS, Sums
+from system_databse.ledger_source import Sums
+from system_databse.running_sums import RunningSums
+
+_running = RunningSums()
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,9 @@ def card_sums(algo_id: int) -> CardSums:
 
 
 def all_card_sums() -> dict[int, CardSums]:
-    """Sum up every card's transactions in one query; cards without any are left out."""
-    rows = system_db_manager.ledger().execute(f"{SUMS} GROUP BY algorithm_id")
-    return {
-        row["algorithm_id"]: _sums((row["shares"], row["invested"], row["trades"])) for row in rows
-    }
+    """Return the sums over every card's transactions; cards without any are left out."""
+    sums = _running.all(system_db_manager.ledger())
+    return {algo_id: _sums(of_card) for algo_id, of_card in sums.items()}
 
 
 def calculate_position(algo_id: int) -> int:
