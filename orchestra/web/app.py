@@ -31,6 +31,7 @@ from orchestra.web.backtests import BacktestDesk
 from orchestra.web.description import description
 from orchestra.web.request_log import RequestLog
 from orchestra.web.security import ApiError
+from orchestra.web.wall import Wall
 from system_databse import create_system_db, system_db_manager
 
 FRONTEND = settings.ROOT / "frontend"
@@ -68,6 +69,7 @@ def create_app() -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=0,
         BUILD=_build_of(FRONTEND),
     )
+    app.extensions["wall"] = Wall()
     app.before_request(security.check_request)
     app.register_blueprint(routes.blueprint)
     app.register_blueprint(owner_routes.blueprint)

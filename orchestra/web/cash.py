@@ -43,7 +43,7 @@ def broker() -> "AccountReader":
     """Return what the page asks the broker through.
 
     Imported where it is needed: a wall that is only looked at needs no broker. The import takes a fifth of
-    a second; alpaca-py's whole would take a second and 60 MB, for pandas.
+    a second; alpaca-py's whole would take three times that and 47 MB more, for pandas.
     """
     from orchestra.account_reader import AccountReader
 

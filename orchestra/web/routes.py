@@ -5,12 +5,12 @@ import re
 import sqlite3
 from typing import Any
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from database.calendar import calendar
 from orchestra import catalog
-from orchestra.base import clock, settings
+from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError
 from orchestra.web import broker_desk, cards, cash, health
 from orchestra.web.inputs import (
@@ -22,7 +22,6 @@ from orchestra.web.inputs import (
     whole_argument,
 )
 from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
-from orchestra.web.totals import totals
 from system_databse import access, card_states, decision_journal, system_db_manager
 
 STAMP_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -62,10 +61,8 @@ def list_algorithms() -> ResponseReturnValue:
     status = request.args.get("status")
     if status not in (None, "running", "stopped", "all"):
         raise ApiError(400, "bad_input", f"Expected status running, stopped or all, was {status}.")
-    shown = cards.cards(status)
-    everything = totals(shown if status is None else cards.cards())
-    parts = {"build": current_app.config["BUILD"], "health": _health(shown), "totals": everything}
-    return jsonify({**_market(), **parts, "algorithms": shown})
+    answer = current_app.extensions["wall"].answer(status)
+    return Response(answer, mimetype="application/json")
 
 
 @blueprint.post("/algorithms")
@@ -157,22 +154,6 @@ def get_health() -> ResponseReturnValue:
         return jsonify(_health(cards.cards("running")))
     except (AutoTraderError, sqlite3.Error) as error:
         return jsonify(health.unreadable(error))
-
-
-def _market() -> dict[str, Any]:
-    now, chosen = clock.now(), settings.current()
-    next_open, next_close = calendar().next_open(now), calendar().next_close(now)
-    return {
-        "market_open": calendar().is_open(now),
-        "market": {
-            "now": clock.stamp(now),
-            "next_open": clock.stamp(next_open) if next_open else None,
-            "next_close": clock.stamp(next_close) if next_close else None,
-            "mode": chosen.mode,
-            "speed": clock.speed(),
-            "skip_closed": chosen.market_clock_skip_closed,
-        },
-    }
 
 
 def _health(shown: list[dict[str, Any]]) -> dict[str, Any]:
