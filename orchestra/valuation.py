@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from database import db_manager
@@ -23,14 +24,20 @@ class _Ticker:
     """What is known of one ticker today."""
 
     def __init__(self, ticker: str, session: Session | None) -> None:
+        self._name, self._session = ticker, session
         self.newest = db_manager.newest_bar(ticker)
-        self.bars: list[Bar] = []
         self.before: Bar | None = None
         if session is not None:
-            opening, closing = clock.stamp(session.open), clock.stamp(session.close)
-            self.bars = db_manager.get_historical_data(ticker, opening, closing)
-            self.before = db_manager.newest_bar(ticker, opening)
+            self.before = db_manager.newest_bar(ticker, clock.stamp(session.open))
         self.is_stale = unknown_minutes(ticker, self.newest, clock.now()) > STALE_AFTER
+
+    @cached_property
+    def bars(self) -> list[Bar]:
+        """The session's bars so far: read only where a line is drawn of them."""
+        if self._session is None:
+            return []
+        opening, closing = clock.stamp(self._session.open), clock.stamp(self._session.close)
+        return db_manager.get_historical_data(self._name, opening, closing)
 
 
 @dataclass(frozen=True)
@@ -115,16 +122,18 @@ def values_after(
     """
     points: list[list[Any]] = []
     shares, invested = before.shares, before.invested
-    waiting = deque(transactions)
+    # A bar ends a minute after its stamp: all else is moved back by that minute, once, instead
+    waiting = deque((_minute_before(each["timestamp"]), each) for each in transactions)
+    since = _minute_before(since)
     for bar in bars:
-        ended = clock.stamp(clock.parse(bar["timestamp"]) + MINUTE)
-        while waiting and waiting[0]["timestamp"] < ended:
-            done = waiting.popleft()
+        stamp = bar["timestamp"]
+        while waiting and waiting[0][0] < stamp:
+            _, done = waiting.popleft()
             shares += _signed(done)
             invested += _signed(done) * done["price"]
-        if ended >= since:
+        if stamp >= since:
             value = value_of(CardSums(shares, invested), bar["close"], card["initial_capital"])
-            points.append([bar["timestamp"], value])
+            points.append([stamp, value])
     return points
 
 
@@ -159,6 +168,10 @@ def _transactions_since(session: Session | None) -> dict[int, list[dict[str, Any
             if kinds.get(row["id"]) != labels.SPLIT:
                 found.setdefault(row["algorithm_id"], []).append(row)
     return found
+
+
+def _minute_before(stamp: str) -> str:
+    return clock.stamp(clock.parse(stamp) - MINUTE)
 
 
 def _signed(transaction: dict[str, Any]) -> int:

@@ -112,6 +112,18 @@ def test_a_ledger_that_was_put_back_within_its_file_empties_it_too(
     assert_right(sums)
 
 
+def test_only_what_is_new_is_read(ledger: Path) -> None:
+    sums, asked = RunningSums(), list[str]()
+    add([(1, "buy", 10, 100.0)] * 1_000)
+    sums.all(system_db_manager.ledger())
+    add([(2, "buy", 1, 7.0)])
+    system_db_manager.ledger().set_trace_callback(asked.append)
+    assert sums.all(system_db_manager.ledger())[2] == (1, 7.0, 1)
+    system_db_manager.ledger().set_trace_callback(None)
+    assert not [sql for sql in asked if "GROUP BY" in sql]
+    assert [sql for sql in asked if "id >= 1000" in sql]
+
+
 def test_what_is_taken_back_was_never_there(ledger: Path) -> None:
     sums = RunningSums()
     add([(1, "buy", 10, 100.0)])
