@@ -127,6 +127,23 @@ def test_candles_are_drawn_by_the_library_only_once_a_drawer_opens(wall: Wall) -
     assert wall.page.evaluate(loaded) == 1
 
 
+def test_a_closed_drawer_leaves_nothing_behind(wall: Wall) -> None:
+    wall.api.bars = bars(120)
+    browser = wall.page.context.new_cdp_session(wall.page)
+    kept = []
+    for opened in range(7):
+        open_sheet(wall)
+        wall.find("[data-chart] canvas").first.wait_for()
+        wall.act("cancel")
+        if opened in (2, 6):
+            wall.settle()
+            for _ in range(3):
+                browser.send("HeapProfiler.collectGarbage")
+            counted = browser.send("Memory.getDOMCounters")
+            kept.append((counted["nodes"], counted["jsEventListeners"]))
+    assert kept[1] == pytest.approx(kept[0], abs=10)  # a drawer has over a hundred nodes
+
+
 def test_a_new_bar_is_fetched_and_an_unchanged_poll_fetches_nothing(wall: Wall) -> None:
     wall.api.bars = bars(120)
     open_sheet(wall)
