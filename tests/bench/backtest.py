@@ -61,13 +61,10 @@ ALGORITHMS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One process: bars a second of its engine, seconds in all and of import, peak MB, seconds of run()."""
+    """One process: bars a second of its engine, and its seconds in all."""
 
     pace: float
     whole: float
-    loading: float = 0.0
-    memory: float = 0.0
-    own: float = 0.0
 
 
 def measure(quick: bool) -> Iterator[Row]:
@@ -114,17 +111,14 @@ def write_bars(path: Path) -> None:
 def ours(algorithm: str | Path, years: int = 1) -> Run:
     """The command itself, as an owner runs it."""
     first, last = sessions_of(years)[0].day, sessions_of(years)[-1].day
-    output, seconds, peak = process(
+    output, seconds = process(
         [
             *(sys.executable, "-m", "orchestra", "backtest", str(algorithm), "SYN"),
             *("--start", str(first), "--end", str(last), "--json", "--no-research"),
         ]
     )
     found = json.loads(output)
-    took = found["took"]
-    return Run(
-        found["bars"] / took["seconds"], seconds, 0.0, peak, took["run_seconds"] / found["asked"]
-    )
+    return Run(found["bars"] / found["took"]["seconds"], seconds)
 
 
 def rival(package: str, bars: Path) -> Run | None:
@@ -134,29 +128,24 @@ def rival(package: str, bars: Path) -> Run | None:
         return None
     root = bars.parent / "zipline"
     command = [str(python), str(HERE / RIVALS[package][0]), str(bars)]
-    output, seconds, peak = process(command, ZIPLINE_ROOT=str(root), PYTHONPATH="")
+    output, seconds = process(command, ZIPLINE_ROOT=str(root), PYTHONPATH="")
     found = json.loads(output.splitlines()[-1])
-    return Run(found["bars"] / found["engine"], seconds, found["import"], peak)
+    return Run(found["bars"] / found["engine"], seconds)
 
 
-def process(command: list[str], **environment: str) -> tuple[str, float, float]:
-    """Its output, its seconds by the wall, its peak in MB."""
+def process(command: list[str], **environment: str) -> tuple[str, float]:
+    """Its output, and its seconds by the wall."""
     begun = clock.elapsed()
-    child = subprocess.Popen(
+    done = subprocess.run(
         command,
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        check=True,
     )
-    assert child.stdout is not None
-    output = child.stdout.read()
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise RuntimeError(f"{command} ended with {child.returncode}")
-    return output, clock.elapsed() - begun, used.ru_maxrss / 1024
+    return done.stdout, clock.elapsed() - begun
 
 
 def beside_rivals(bars: Path, rounds: int) -> Iterator[Row]:
@@ -177,13 +166,13 @@ def beside_rivals(bars: Path, rounds: int) -> Iterator[Row]:
         their_pace, their_whole = (statistics.median(v) for v in columns(theirs[name][1:]))
         yield at_least(f"engine beside {name}", pace / 1000, their_pace / 1000, limit, "k bars/s")
         if name == "backtesting":
-            figure = f"whole process beside {name}, rounds of it in what one of ours takes"
+            figure = f"whole process of {name}, as often as ours fits into it"
             yield at_least(figure, their_whole, whole, WHOLE, "s")
             continue
         yield Row(
             f"whole process beside {name}", f"{whole:.2f} s", f"{their_whole:.2f} s", "", None
         )
-    peak = max(each.memory for each in own)
+    peak = peak_mb()
     yield Row(
         "peak memory of a year of one ticker",
         f"{peak:.0f} MB",
@@ -191,6 +180,22 @@ def beside_rivals(bars: Path, rounds: int) -> Iterator[Row]:
         f"at most {MOST_MB} MB",
         peak <= MOST_MB,
     )
+
+
+def peak_mb() -> float:
+    """Peak of the command, told by a small process: a child's own peak begins with its parent's."""
+    first, last = sessions_of(1)[0].day, sessions_of(1)[-1].day
+    ask = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL,"
+        " stderr=subprocess.DEVNULL, check=True);"
+        " print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-m", "orchestra", "backtest", "sma_crossover", "SYN"]
+    command += ["--start", str(first), "--end", str(last), "--json", "--no-research"]
+    done = subprocess.run(
+        [sys.executable, "-c", ask, *command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
 
 
 def columns(runs: list[Run]) -> tuple[list[float], list[float]]:
