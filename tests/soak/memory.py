@@ -5,6 +5,14 @@ from dataclasses import dataclass
 from tests.soak.journal import Row, of_kind
 
 LARGEST_GROWTH = 0.03
+ROLES = {  # by their heading
+    "orchestrator": "orchestrator",
+    "forkserver": "forkserver",
+    "algorithm workers": "an algorithm's worker",
+    "gunicorn": "gunicorn",
+    "gunicorn's worker": "gunicorn's worker",
+    "exchange": "exchange",
+}
 SETTLED_SAMPLES = 3  # of a life: two days' starts and ends, before which a process may still fill
 
 
@@ -61,3 +69,35 @@ def lives(rows: list[Row], since: str) -> list[Life]:
             )
         )
     return found
+
+
+def table(rows: list[Row]) -> list[list[str]]:
+    """Memory and descriptors of each role in every sample, with a head."""
+    found = [["day", "moment", *ROLES]]
+    for row in of_kind(rows, "sample"):
+        cells = []
+        for name in ROLES.values():
+            each = [process for process in row["processes"] if process["role"] == name]
+            megabytes = sum(process["pss_kb"] for process in each) / 1024
+            descriptors = sum(process["descriptors"] for process in each)
+            cells.append(f"{megabytes:.1f} / {descriptors}" if each else "-")
+        found.append([row["day"], row["moment"], *cells])
+    return found
+
+
+def growth_table(found: list[Life]) -> list[list[str]]:
+    """Each life from its settled state to its end, with a head."""
+    return [
+        ["process", "from", "to", "PSS MB", "growth", "descriptors"],
+        *(
+            [
+                life.role,
+                life.from_day,
+                life.to_day,
+                f"{life.pss_first / 1024:.1f} -> {life.pss_last / 1024:.1f}",
+                f"{life.growth:+.1%}",
+                f"{life.descriptors_first} -> {life.descriptors_last}",
+            ]
+            for life in found
+        ),
+    ]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -116,7 +117,7 @@ class _Writer:
                 "card-minutes due",
                 "asked",
                 "not asked, on record",
-                "without a record",
+                "not explained",
                 "drift",
                 "P&L on the page",
                 "P&L by the exchange's fills",
@@ -141,10 +142,8 @@ class _Writer:
                     *_sizes(ends.get(name)),
                 ]
             )
-            for each in day.unexplained[:5]:
-                self._fail(f"A minute is not explained: {each}.")
-            if len(day.unexplained) > 5:
-                self._fail(f"... and {len(day.unexplained) - 5} more on {name}.")
+            for each, cards in Counter(row.partition(" at ")[2] for row in day.unexplained).items():
+                self._fail(f"Not explained, of {cards} cards: {each}.")
         return "## Day by day\n\n" + _markdown(table)
 
     def _closing(self, day: str, row: Row | None) -> list[str]:
@@ -266,46 +265,23 @@ class _Writer:
         return any("Trading waits. The disk is full" in log.read_text() for log in logs)
 
     def _memory(self) -> str:
-        table = [["day", "moment", *(role for role, _ in _ROLES)]]
-        for row in of_kind(self._rows, "sample"):
-            cells = []
-            for _, name in _ROLES:
-                each = [p for p in row["processes"] if p["role"] == name]
-                cells.append(
-                    f"{sum(p['pss_kb'] for p in each) / 1024:.1f} / {sum(p['descriptors'] for p in each)}"
-                    if each
-                    else "-"
-                )
-            table.append([row["day"], row["moment"], *cells])
-        text = "## Memory and descriptors\n\nPSS in MB / open descriptors; workers summed.\n\n"
-        return text + _markdown(table) + self._growth()
-
-    def _growth(self) -> str:
+        text = (
+            "## Memory and descriptors\n\nPSS in MB / open descriptors; workers summed.\n\n"
+            + _markdown(memory.table(self._rows))
+        )
         since = self._begin["calm_from"]
         if since is None:
-            return ""
-        table = [["process", "from", "to", "PSS MB", "growth", "descriptors"]]
+            return text
         found = memory.lives(self._rows, since)
         for life in found:
-            table.append(
-                [
-                    life.role,
-                    life.from_day,
-                    life.to_day,
-                    f"{life.pss_first / 1024:.1f} -> {life.pss_last / 1024:.1f}",
-                    f"{life.growth:+.1%}",
-                    f"{life.descriptors_first} -> {life.descriptors_last}",
-                ]
-            )
-            if life.growth > memory.LARGEST_GROWTH:
-                self._fail(f"The {life.role}'s memory grew by {life.growth:.1%} in the calm days.")
-            if life.descriptor_growth > memory.LARGEST_GROWTH:
-                self._fail(f"The {life.role}'s descriptors grew in the calm days.")
+            for what, growth in (("memory", life.growth), ("descriptors", life.descriptor_growth)):
+                if growth > memory.LARGEST_GROWTH:
+                    self._fail(f"In the calm days {what} of {life.role} grew by {growth:.1%}.")
         if self._complete and not found:
             self._fail("No process lived through the calm days: growth cannot be judged.")
         return (
-            f"\n\nFrom {since} on nothing was killed (faults went on); growth of what lived through"
-            " those days, after its second day:\n\n" + _markdown(table)
+            f"{text}\n\nFrom {since} on nothing was killed (faults went on); growth of what lived"
+            " through those days, after its second day:\n\n" + _markdown(memory.growth_table(found))
         )
 
     def _owner(self) -> str:
@@ -338,19 +314,9 @@ class _Writer:
 
 
 HONEST = {("503", "disk_full"), ("503", "database_damaged")}  # for as long as it is so
-_ROLES = (
-    ("orchestrator", "orchestrator"),
-    ("forkserver", "forkserver"),
-    ("algorithm workers", "an algorithm's worker"),
-    ("gunicorn", "gunicorn"),
-    ("gunicorn's worker", "gunicorn's worker"),
-    ("exchange", "exchange"),
-)
 
 
 def _form(begin: Row) -> Form:
-    from datetime import date
-
     return Form(
         date.fromisoformat(begin["first_day"]),
         date.fromisoformat(begin["last_day"]),

@@ -3,14 +3,11 @@
 import heapq
 import itertools
 import os
-import shutil
 import sqlite3
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,18 +17,15 @@ from typing import Any
 import requests
 
 from orchestra.base import clock, settings, sqlite
-from tests.exchange_fixture import change, free_port
 from tests.processes import BROKER_KEYS, Terminal
 from tests.soak import books
 from tests.soak.form import MINUTE, TICKERS, Form, Session
 from tests.soak.journal import Journal
 from tests.soak.owner import Owner, Wall
+from tests.soak.stage import DISK_MEGABYTES, environment, small_disk
 from tests.soak.storm import FACTS, Event, storm
 from tests.soak.supervisor import Supervisor
 
-START_SECONDS = 25.0  # machine time for the terminal to be up and the cards added before the open
-DISK_MEGABYTES = 1024
-MOUNT_SECONDS = 20
 RETRY_SECONDS = 0.5
 KILL_PATIENCE_SECONDS = 40.0
 DAY_PATIENCE = 3 * MINUTE  # for the books of a day to be closed after its session
@@ -45,8 +39,8 @@ def run(form: Form, folder: Path, stop: threading.Event) -> None:
     with ExitStack() as undo:
         journal = Journal(folder)
         undo.callback(journal.close)
-        disk = undo.enter_context(_disk(folder, journal))
-        undo.enter_context(_environment(form, sessions, folder, disk))
+        disk = undo.enter_context(small_disk(folder, journal))
+        undo.enter_context(environment(form, sessions, folder, disk))
         journal.note(
             "begin",
             first_day=form.first_day.isoformat(),
@@ -290,69 +284,6 @@ class _Soak:
             "fills": sum(fills for _, fills in own.values()),
             "off": off,
         }
-
-
-@contextmanager
-def _environment(
-    form: Form, sessions: list[Session], folder: Path, disk: Path | None
-) -> Iterator[None]:
-    """The settings of every process: own ports and files, and one market clock."""
-    home = disk or folder
-    home.mkdir(exist_ok=True)
-    values: dict[str, object] = {each.name.upper(): "" for each in fields(settings.Settings)}
-    values |= {  # the defaults, whatever this machine's .env says, but for these
-        "API_PORT": free_port(),
-        "SIMULATOR_PORT": free_port(),
-        "SIMULATOR_STREAM_PORT": free_port(),
-        "SYSTEM_DB": home / "system.db",
-        "STOCKS_DB": home / "stocks.db",
-        "LOG_DIR": home / "logs",
-        "BACKUP_DIR": home / "backups",
-        "SIMULATOR_DB": folder / "exchange.db",
-        "SIMULATOR_SEED": 2020 + form.seed,
-        "MARKET_CLOCK_START": clock.stamp(sessions[0].open - MINUTE),
-        "MARKET_CLOCK_SPEED": form.speed,
-        "MARKET_CLOCK_SKIP_CLOSED": True,
-        "MARKET_CLOCK_ANCHOR": clock.machine_now().timestamp()
-        + START_SECONDS / (1 + bool(form.edge)),
-    }
-    before = {name: os.environ.get(name) for name in values}
-    change(**values)
-    try:
-        yield
-    finally:
-        sqlite.close_kept()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        settings.adopt(None)
-        clock.reset()
-
-
-@contextmanager
-def _disk(folder: Path, journal: Journal) -> Iterator[Path | None]:
-    """A small disk for databases and logs, to be filled up; None where mounting needs rights."""
-    disk = folder / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(disk)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOUNT_SECONDS)
-        failure = done.stderr.strip() if done.returncode else ""
-    except FileNotFoundError:
-        failure = "there is no mount here"
-    if failure:
-        journal.note("no disk", reason=failure)
-        yield None
-        return
-    try:
-        yield disk
-    finally:
-        shutil.copytree(
-            disk, folder / "kept", ignore=shutil.ignore_patterns("ballast", "*.corrupt*")
-        )
-        subprocess.run(["umount", "--lazy", str(disk)], check=True, timeout=MOUNT_SECONDS)
 
 
 def _shorten_log(database: Path) -> None:
