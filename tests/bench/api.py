@@ -6,6 +6,7 @@
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from orchestra.base import clock, sqlite
 from orchestra.base.market_calendar import MINUTE
 from orchestra.base.settings import ROOT, Settings
 from orchestra.simulator.assets import listed
-from system_databse import decision_journal, system_db_manager
+from system_databse import decision_journal, heartbeats, system_db_manager
 from system_databse.decision_journal import JournalledDecision
 from tests.bench.rows import Row, at_least, at_most, run
 from tests.exchange_fixture import STANDING_STILL, change, free_port
@@ -65,6 +66,7 @@ def measure(quick: bool) -> Iterator[Row]:
                 if connections == 1:
                     rates[trades] = mine.rate
                     yield p99(what, mine, bare)
+            yield after_a_change(ours, trades)
             yield from beside_a_slow_broker(ours, seconds, rounds)
     first, last = min(rates), max(rates)
     yield at_least(f"{last:,} trades beside {first:,}", rates[last], rates[first], 0.8, "/s")
@@ -118,6 +120,20 @@ def beside_a_slow_broker(ours: Terminal, seconds: int, rounds: int) -> Iterator[
         ours.exchange("DELETE", "/_faults")
     what = "p99 beside two calls to a slow broker"
     yield at_most(what, middle(busy).p99, middle(quiet).p99, 2.0, "ms")
+
+
+def after_a_change(ours: Terminal, trades: int) -> Row:
+    """The first answer after a commit, which is built anew, beside the next, which is not."""
+    first, second = [], []
+    for number in range(30):
+        heartbeats.beat({"orchestrator": ("ok", f"Cycle {number} done.")})
+        for taken in (first, second):
+            begun = clock.elapsed()
+            ours.get("/api/algorithms")
+            taken.append((clock.elapsed() - begun) * 1000)
+    anew, kept = statistics.median(first), statistics.median(second)
+    what = f"GET /api/algorithms, {trades:,} trades, the first after a change"
+    return Row(what, f"{anew:.1f} ms", f"{kept:.1f} ms", "", None, anew / kept)
 
 
 def keep_asking(address: str, until: float) -> None:
