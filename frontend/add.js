@@ -30,13 +30,15 @@ export class AddDialog {
     this.#changed();
   }
 
-  /** Fill in what the server knows; either may be an error, whose sentence is shown in its place. */
-  async load(algorithms, cash) {
-    const [listed, money] = await Promise.allSettled([algorithms, cash]);
-    if (listed.status === "fulfilled") this.picker.offer(listed.value.algorithms ?? []);
-    else this.picker.fail(listed.reason.message);
-    if (money.status === "fulfilled") this.money.most = money.value.available;
-    this.cash.replaceChildren(...(money.status === "fulfilled" ? rules(money.value) : [money.reason.message]));
+  /** Fill in what the server knows, each as it comes: a slow broker keeps nobody from choosing. An error's sentence is shown in its place. */
+  load(algorithms, cash) {
+    const offer = (listed) => this.picker.offer(listed.algorithms ?? []);
+    const tell = (money) => {
+      this.money.most = money.available;
+      this.cash.replaceChildren(...rules(money));
+    };
+    algorithms.then(offer, (error) => this.picker.fail(error.message));
+    cash.then(tell, (error) => this.cash.replaceChildren(error.message));
   }
 
   cancel() {

@@ -57,6 +57,9 @@ class Wall:
     def add_card(self, algorithm: str, ticker: str, capital: str) -> None:
         self.tap("[data-action=add]")
         self.enter_pin("2020")
+        self.find("[data-add]").wait_for()
+        # The only algorithm there is gets chosen by itself, which leads on to the next field
+        self.find("[data-add] >> text=reading the folder").wait_for(state="detached")
         self.tap("[data-add] [data-field=algorithm]")
         self.tap(f"[data-add] [data-option={algorithm}]")
         self.tap("[data-add] [data-field=ticker]")

@@ -316,3 +316,14 @@ def test_suggestions_are_text_and_missing_ones_hold_nothing_up(wall: Wall) -> No
     assert wall.find("[data-add] img").count() == 0
     wall.act("submit")
     wall.card(99).wait_for()
+
+
+def test_a_broker_that_does_not_answer_keeps_nobody_from_choosing(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.unanswered = "account/cash"
+    api.replies["GET available-algorithms"] = Answer(TWO_ALGORITHMS)
+    wall = open_wall(api)
+    wall.act("add")
+    wall.enter_pin()
+    wall.find("[data-option=sma_crossover]").wait_for()
+    assert wall.find("[data-cash]").text_content() == "asking the broker for the cash …"

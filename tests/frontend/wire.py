@@ -211,6 +211,7 @@ class FakeApi:
         self.totals: Json | None = None
         self.offline = False
         self.silent = False
+        self.unanswered = ""  # the one address that never answers
         self.pin = "2020"
         self.token = "secret-token"
         self.reads_need_pin = False  # as for another machine than the wall
@@ -227,7 +228,7 @@ class FakeApi:
             route.fulfill(body="{}")
             return
         self.calls.append(call)
-        if self.silent:
+        if self.silent or call.path.partition("?")[0] == self.unanswered:
             return
         if self.offline:
             route.abort()
