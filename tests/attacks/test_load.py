@@ -51,7 +51,7 @@ def load(terminal: Terminal, seconds: float) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
 def test_fifty_at_once_are_answered_and_no_minute_is_late_for_it(
     tmp_path: Path, seconds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
