@@ -66,7 +66,7 @@ def again(
 @pytest.mark.parametrize(
     ("fill", "minutes", "speed"),
     [
-        ("close", 24, 80),
+        ("close", 24, 50),
         pytest.param("close", 390, 60, marks=pytest.mark.long),
         pytest.param("open", 390, 60, marks=pytest.mark.long),
     ],

@@ -20,7 +20,7 @@ from tests.bench.rows import Row, run
 from tests.exchange_fixture import STANDING_STILL
 from tests.frontend.conftest import QUIET_CHROMIUM, serving
 from tests.frontend.wire import CLOSED_MARKET, FakeApi, Json, bars, card, minute, transaction
-from tests.processes import running_terminal
+from tests.processes import running_terminal, until
 
 CARDS = 60
 SLOWER = 4
@@ -81,7 +81,7 @@ def first_load(browser: Browser) -> Iterator[Row]:
         yield Row("first load", f"{number} requests", "", "at most 25", number <= 25)
         page.locator("[data-card]").first.click()
         page.locator("[data-tab]").first.wait_for()
-        page.wait_for_function("window.LightweightCharts !== undefined")
+        until(lambda: page.evaluate("window.LightweightCharts !== undefined"), what="a chart")
         page.wait_for_load_state("networkidle")
         kilobytes = sum(weights(page).values()) / 1000
         yield Row(
