@@ -13,7 +13,7 @@ from orchestra.base.market_calendar import new_york, nyse
 from orchestra.broker_calendar import BrokerCalendar
 from orchestra.simulator import Exchange
 from orchestra.trading_loop import is_market_open
-from orchestra.web.routes import _market
+from orchestra.web.wall import market
 from system_databse import create_system_db, system_db_manager
 from tests.exchange_fixture import change, free_port, running_exchange, set_clock
 
@@ -54,7 +54,7 @@ def test_an_early_close_and_a_closed_day_are_taken_over_by_everybody(exchange: E
     assert is_market_open()
     set_clock("2024-06-04T17:00:00Z")
     assert not is_market_open()
-    shown = _market()
+    shown = market()
     assert shown["market_open"] is False
     assert shown["market"]["next_open"] == "2024-06-06T13:30:00Z"
     # Nobody asks for minutes in which the market was closed, and their bars are not kept
