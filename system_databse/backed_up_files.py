@@ -36,8 +36,8 @@ def pack(target: Path) -> None:
             except OSError as error:
                 log.warning("%s is not in the backup: %s", path.name, error.strerror)
                 continue
-            packed.writestr(ALGORITHMS + path.name, contents)
-        packed.writestr(SETTINGS, _open_settings(ROOT / ".env"))
+            _add(packed, ALGORITHMS + path.name, contents)
+        _add(packed, SETTINGS, _open_settings(ROOT / ".env"))
 
 
 def unpack_missing(packed_file: Path) -> list[str]:
@@ -54,6 +54,11 @@ def unpack_missing(packed_file: Path) -> list[str]:
             target.write_bytes(packed.read(name))
             put_back.append(target.name)
     return put_back
+
+
+def _add(packed: zipfile.ZipFile, name: str, contents: bytes | str) -> None:
+    """Add a file without a date: a zip knows none before 1980, where a clock may still be."""
+    packed.writestr(zipfile.ZipInfo(name), contents, zipfile.ZIP_DEFLATED)
 
 
 def _open_settings(env_file: Path) -> str:

@@ -149,9 +149,10 @@ def _finish(part: Path, path: Path) -> Path:
 def _prune(taken: Backup) -> None:
     """Keep the newest of each of the last days and months, and the last before schema changes.
 
-    ``taken`` stays whatever its date: the clock may have been set back.
+    ``taken`` stays whatever its date: the clock may have been set back. What it dated ahead meanwhile
+    comes last, or it would take the places of the true days for years.
     """
-    found = listed(taken.path.parent, taken.ledger)
+    found = trusted(listed(taken.path.parent, taken.ledger))
     before_changes = [each.path for each in found if each.label][:BEFORE_CHANGES_KEPT]
     kept = {taken.path, *before_changes}
     for form, most in (("%Y%m%d", DAYS_KEPT), ("%Y%m", MONTHS_KEPT)):

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -220,6 +220,23 @@ def test_a_backup_stays_though_the_clock_was_ahead_before(small_ledger: Path) ->
     found = backups.trusted(backups.listed(folder(), "system"))
     assert found[0].path == taken.path
     assert found[1].path.name == ahead[-1]
+
+
+def test_a_clock_that_was_ahead_takes_no_place_of_the_true_days(small_ledger: Path) -> None:
+    folder().mkdir()
+    for month in range(1, 13):
+        dated(f"2090{month:02}01T000000Z")
+        dated(f"2090{month:02}02T000000Z")
+    yesterday = dated(f"{clock.machine_now() - timedelta(days=1):%Y%m%dT230000Z}")
+    backups.take(small_ledger)
+    assert yesterday in names()
+
+
+def test_the_files_in_a_zip_have_no_date_of_a_clock(small_ledger: Path) -> None:
+    """A zip knows no year before 1980: a clock that is not set would end the backup."""
+    (settings.current().algorithms_dir).mkdir(exist_ok=True)
+    with zipfile.ZipFile(backed_up_files.beside(backups.take(small_ledger).path)) as packed:
+        assert {each.date_time for each in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_what_is_no_backup_is_left_alone(small_ledger: Path) -> None:
