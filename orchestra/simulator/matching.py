@@ -1,6 +1,7 @@
 """The life of an order: checked, accepted, queued outside the session, filled, cancelled, expired."""
 
 import logging
+import sqlite3
 import threading
 import uuid
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from orchestra.base import clock
-from orchestra.base.errors import SettingsError
+from orchestra.base.errors import AutoTraderError
 from orchestra.base.market_calendar import MINUTE, Session, floor_minute
 from orchestra.simulator import order_request
 from orchestra.simulator.account import CENT, ZERO, Account, Order, moment, plain
@@ -112,7 +113,7 @@ class Matching:
             self._changed.clear()
             try:
                 self.settle()
-            except SettingsError as error:  # a broken recording
+            except (AutoTraderError, sqlite3.Error) as error:  # a broken recording, a full disk
                 log.error("%s", error)
 
     def wake(self) -> None:

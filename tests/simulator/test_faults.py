@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -63,6 +64,8 @@ def test_faults_are_listed_counted_and_cleared(http: Http, tell: Told) -> None:
         ({"name": "early_close", "day": "soon"}, "day to be a day like 2024-01-03, was 'soon'"),
         ({"name": "early_close", "day": "2024-06-05", "time": "25:00"}, "a New York time"),
         ({"name": "split", "symbol": "A", "day": "2024-06-05", "ratio": 0}, "a number above 0"),
+        ({"name": "split", "symbol": "A", "day": "2024-06-05", "ratio": inf}, "a number above 0"),
+        ({"name": "late_bars", "seconds": nan}, "a number of seconds, was nan"),
         ({"name": "missing_bars", "symbols": "AAPL"}, "a list of symbols"),
         ({"name": "missing_bars", "probability": 2}, "a number from 0 to 1"),
     ],

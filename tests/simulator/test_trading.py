@@ -251,3 +251,16 @@ def test_orders_from_many_threads_are_each_filled_once(trader: Trader, exchange:
     account = trader.client.get_account()
     assert (account.cash, account.buying_power) == ("4807.00", "4807.00")
     assert trader.client.get_open_position("AAPL").qty == "450"
+
+
+def test_an_account_that_cannot_be_written_for_a_while_ends_no_matching(
+    trader: Trader, exchange: Exchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk. Only the matching's own thread looks at the order afterwards."""
+    set_clock("2024-06-04T12:00:00Z")
+    waiting = trader.place("AAPL", 1)
+    exchange.account._db.execute("PRAGMA query_only = ON")
+    set_clock("2024-06-04T14:30:00Z")
+    eventually(lambda: "readonly" in caplog.text)
+    exchange.account._db.execute("PRAGMA query_only = OFF")
+    eventually(lambda: exchange.account.existing(str(waiting.id)).status == "filled")
