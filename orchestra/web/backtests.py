@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.base.settings import ROOT
 from orchestra.web.security import ApiError
 from system_databse import cycle_journal
@@ -92,8 +92,9 @@ class BacktestDesk:
         finally:
             process.kill()
             process.communicate()
-            with self._lock:
-                begun.status, begun.result, begun.error = status, result, error
+            sqlite.close_kept()  # this thread's look at the cycles
+            # The status last: who reads "done" meanwhile finds the result
+            begun.result, begun.error, begun.status = result, error, status
 
 
 def _process(request: Request) -> "subprocess.Popen[str]":
