@@ -57,21 +57,6 @@ class HistoricalFetcher:
                     progress(chunk[1] - chunk[0] + 1)
         return stored
 
-    def fetch_many(self, tickers: Iterable[str], start: str, end: str) -> int:
-        """Fetch, in one request, what any of the tickers lacks within ``start``..``end``."""
-        wanted = _ended(*checks.span(start, end))
-        names = [checks.ticker(ticker) for ticker in dict.fromkeys(tickers)]
-        if wanted is None:
-            return 0
-        connection = schema.stocks()
-        lacking = {ticker: gaps.missing(connection, ticker, wanted) for ticker in names}
-        needing = [ticker for ticker in names if lacking[ticker]]
-        if not needing:
-            return 0
-        first = min(lacking[ticker][0][0] for ticker in needing)
-        last = max(lacking[ticker][-1][1] for ticker in needing)
-        return self.fetch_range(needing, (first, last))
-
     def close_gaps(self, tickers: Iterable[str], last: datetime) -> int:
         """Fetch what the tickers lack up to the minute ``last``, as far back as they were followed.
 

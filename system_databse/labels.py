@@ -46,14 +46,6 @@ def newest(kind: str, since: str) -> dict[int, str]:
     return {row["algorithm_id"]: row["newest"] for row in rows}
 
 
-def of_kind(kind: str) -> list[tuple[int, str]]:
-    """Return (card, note) of every label of this kind, oldest first."""
-    rows = system_db_manager.ledger().execute(
-        "SELECT algorithm_id, note FROM labels WHERE kind = ? ORDER BY id", (kind,)
-    )
-    return [(row["algorithm_id"], row["note"]) for row in rows]
-
-
 def kinds_of(transaction_ids: list[int]) -> dict[int, str]:
     """Return the kind of each of these transactions that is a labelled correction."""
     if not transaction_ids:

@@ -1,16 +1,12 @@
 """Takes docs/*.png: a few hours of a simulated session, seen in Chromium at the wall's size."""
 
-import os
 import shutil
-import tempfile
-from dataclasses import fields
-from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from orchestra.base import clock
-from orchestra.base.settings import ROOT, Settings
-from tests.exchange_fixture import change
+from orchestra.base.settings import ROOT
+from tests.bench.place import own_place
 from tests.processes import Terminal, running_terminal
 
 CARDS = (("SPY", 15_000), ("NVDA", 10_000), ("AAPL", 10_000), ("TSLA", 8_000))
@@ -19,21 +15,11 @@ WALL = {"width": 800, "height": 480}
 
 
 def main() -> None:
-    for each in fields(Settings):
-        os.environ[each.name.upper()] = ""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        change(
-            SYSTEM_DB=folder / "system.db",
-            STOCKS_DB=folder / "stocks.db",
-            LOG_DIR=folder / "logs",
-            SIMULATOR_DB=folder / "simulator.db",
-        )
-        with running_terminal(folder, MARKET_CLOCK_SPEED=180) as terminal:
-            for ticker, capital in CARDS:
-                terminal.add_card(ticker, capital=capital)
-            terminal.wait_for(lambda: clock.stamp() >= SEEN_AT, 300, "the session is well on")
-            take(terminal)
+    with own_place() as folder, running_terminal(folder, MARKET_CLOCK_SPEED=180) as terminal:
+        for ticker, capital in CARDS:
+            terminal.add_card(ticker, capital=capital)
+        terminal.wait_for(lambda: clock.stamp() >= SEEN_AT, 300, "the session is well on")
+        take(terminal)
 
 
 def take(terminal: Terminal) -> None:

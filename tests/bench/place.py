@@ -1,4 +1,4 @@
-"""A place of its own for a benchmark: settings apart from the machine's, databases in a temporary folder."""
+"""A place of its own for a benchmark or screenshots: own settings, databases in a temporary folder."""
 
 import os
 import tempfile

@@ -243,14 +243,13 @@ def test_an_empty_database_takes_the_exchanges_name(exchange: Exchange) -> None:
 def test_several_tickers_are_asked_for_in_one_request(
     exchange: Exchange, requests: Requests
 ) -> None:
-    fetcher = HistoricalFetcher()
+    fetcher, last = HistoricalFetcher(), clock.parse("2024-06-04T14:29:00Z")
     last_bars("MSFT", 60)
     requests.clear()
-    minutes = ("2024-06-04T14:20:00Z", "2024-06-04T14:29:00Z")
-    assert fetcher.fetch_many(["AAPL", "MSFT", "BRK.B", "NVDA"], *minutes) > 20
+    assert fetcher.close_gaps(["AAPL", "MSFT", "BRK.B", "NVDA"], last) > 1
     assert [each["symbols"] for each in requests] == ["AAPL,BRK.B,NVDA"]
-    assert fetcher.fetch_many(["AAPL", "MSFT", "BRK.B", "NVDA"], *minutes) == 0
-    assert fetcher.fetch_many([], *minutes) == 0
+    assert fetcher.close_gaps(["AAPL", "MSFT", "BRK.B", "NVDA"], last) == 0
+    assert fetcher.close_gaps([], last) == 0
     assert len(requests) == 1
 
 
@@ -266,7 +265,7 @@ def test_a_minute_that_is_late_over_rest_is_not_taken_for_empty(
     assert db_manager.check_data_exists("AAPL", *late) == [late]
     set_clock("2024-06-04T14:30:25Z")
     exchange.faults.clear("late_bars")
-    assert HistoricalFetcher().fetch_many(["AAPL"], *late) == 1  # gap closing may ask again
+    assert HistoricalFetcher().fetch("AAPL", *late) == 1  # gap closing may ask again
     assert last_bars("AAPL", 5)[-1] == "2024-06-04T14:29:00Z"
 
 
@@ -276,10 +275,10 @@ def test_a_minute_without_a_trade_is_settled_in_the_next_minute(
     exchange.faults.add({"name": "missing_bars", "where": "rest"})
     late = ("2024-06-04T14:29:00Z", "2024-06-04T14:29:00Z")
     set_clock("2024-06-04T14:30:02Z")
-    HistoricalFetcher().fetch_many(["AAPL"], *late)
+    HistoricalFetcher().fetch("AAPL", *late)
     assert db_manager.check_data_exists("AAPL", *late) == [late]
     set_clock("2024-06-04T14:30:31Z")
-    HistoricalFetcher().fetch_many(["AAPL"], *late)
+    HistoricalFetcher().fetch("AAPL", *late)
     assert db_manager.check_data_exists("AAPL", *late) == []
     assert len(requests) == 2
 

@@ -304,7 +304,8 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
             ORDER_OPEN_SECONDS=0.06,
             ALLOCATION_RULE="net",
         ) as exchange:
-            HistoricalFetcher().fetch_many(TICKERS, "2024-06-03T13:30:00Z", "2024-06-04T19:59:00Z")
+            for ticker in TICKERS:
+                HistoricalFetcher().fetch(ticker, "2024-06-03T13:30:00Z", "2024-06-04T19:59:00Z")
             crashes = Crashes()
             for owner, name in WATCHED:
                 crashes.watch(monkeypatch, owner, name)

@@ -24,6 +24,7 @@ from system_databse import (
     system_db_manager,
 )
 from tests.exchange_fixture import OPEN_MARKET, running_exchange, set_clock
+from tests.ledger_rows import labelled
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_the_owner_accepts_the_brokers_figure(wrapper: AlpacaWrapper) -> None:
     corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
     assert position(card) == 7
     assert card_states.all_states() == {}
-    assert [algo_id for algo_id, _ in labels.of_kind(labels.ACCEPTED)] == [card]
+    assert [algo_id for algo_id, _ in labelled(labels.ACCEPTED)] == [card]
     look(Audit(wrapper))
     assert card_states.all_states() == {}
 
@@ -134,7 +135,7 @@ def test_kept_shares_of_stopped_cards_are_charged_first(wrapper: AlpacaWrapper) 
     look(Audit(wrapper))
     assert (position(running), position(stopped)) == (10, 0)
     assert card_states.all_states() == {}
-    assert [algo_id for algo_id, _ in labels.of_kind(labels.SOLD_BY_HAND)] == [stopped]
+    assert [algo_id for algo_id, _ in labelled(labels.SOLD_BY_HAND)] == [stopped]
     assert len(events("sold-by-hand")) == 1
 
 

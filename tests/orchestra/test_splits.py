@@ -25,6 +25,7 @@ from system_databse import (
 )
 from system_databse.corporate_actions import CorporateAction
 from tests.exchange_fixture import running_exchange, set_clock
+from tests.ledger_rows import labelled
 
 FRIDAY, AFTER_THE_CLOSE = "2024-06-07T19:58:00Z", "2024-06-07T20:01:00Z"
 MONDAY = "2024-06-10T13:30:02Z"
@@ -92,7 +93,7 @@ def test_ten_for_one_multiplies_the_shares_and_leaves_the_profit(
     assert int(wrapper.get_positions()["NVDA"]) == 70
     assert worth(card) == pytest.approx(before, abs=0.005)
     assert card_states.all_states() == {}
-    notes = [note for _, note in labels.of_kind(labels.SPLIT)]
+    notes = [note for _, note in labelled(labels.SPLIT)]
     assert notes == ["NVDA: 10:1 split of 2024-06-10"] * 2
     follow(splits)
     follow(Splits(wrapper))  # another process
@@ -133,7 +134,7 @@ def test_a_card_without_shares_gets_the_adjusted_history_too(
     bars = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=1)
     assert raw is not None
     assert bars[0]["close"] == pytest.approx(raw / 10, abs=0.01)
-    assert labels.of_kind(labels.SPLIT) == []
+    assert labelled(labels.SPLIT) == []
 
 
 def test_fractions_freeze_and_explain(market: Exchange, wrapper: AlpacaWrapper) -> None:

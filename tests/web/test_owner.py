@@ -15,6 +15,7 @@ from system_databse import (
     order_journal,
     system_db_manager,
 )
+from tests.ledger_rows import labelled
 from tests.web.conftest import Api, assert_error
 
 PATHS = (
@@ -49,7 +50,7 @@ def test_capital_goes_up_by_what_is_available_and_the_profit_stays(owner: Api) -
     shown = owner.card(card["id"])
     assert (shown["initial_capital"], shown["cash"]) == (60_000, 59_000)
     assert shown["pnl"] == pytest.approx(before, abs=0.005)
-    assert labels.of_kind(labels.CAPITAL) == [(card["id"], "10000.00 -> 60000.00")]
+    assert labelled(labels.CAPITAL) == [(card["id"], "10000.00 -> 60000.00")]
     assert_error(change(owner, card["id"], 100_001), 409, "not_enough_cash")
     assert owner.card(card["id"])["initial_capital"] == 60_000
 
