@@ -19,34 +19,17 @@ from orchestra.base.settings import ROOT
 from system_databse import system_db_manager
 from tests.exchange_fixture import change, running_exchange
 from tests.processes import running_terminal, until
+from tests.small_disk import resize, small_disk
 
-MOUNT_SECONDS = 20
 DAYS = ("--start", "2024-05-01", "--end", "2024-05-31")
 SESSIONS, MINUTES = 22, 8_580  # of May 2024: 22 full sessions
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own of 4 MB; ``resize`` makes it larger."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOUNT_SECONDS)
-    except FileNotFoundError:
-        pytest.skip("THE FULL DISK IS NOT TESTED: THERE IS NO mount HERE")
-    if done.returncode != 0:
-        pytest.skip(f"THE FULL DISK IS NOT TESTED: MOUNTING IS NOT ALLOWED HERE ({done.stderr})")
-    try:
+    with small_disk(tmp_path / "disk", megabytes=4) as folder:
         yield folder
-    finally:
-        sqlite.close_kept()
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=MOUNT_SECONDS)
-
-
-def resize(folder: Path, megabytes: int) -> None:
-    command = ["mount", "-o", f"remount,size={megabytes}m", str(folder)]
-    subprocess.run(command, check=True, timeout=MOUNT_SECONDS)
 
 
 def fetch(*tickers: str) -> tuple[int, str, str]:
@@ -62,17 +45,17 @@ def fetch(*tickers: str) -> tuple[int, str, str]:
 
 
 def test_fetch_ends_in_one_sentence_on_a_full_disk_and_its_rerun_completes(
-    small_disk: Path,
+    disk: Path,
 ) -> None:
-    with running_exchange(STOCKS_DB=small_disk / "stocks.db") as _:
+    with running_exchange(STOCKS_DB=disk / "stocks.db") as _:
         status, _, said = fetch("NVDA")
         assert status == 1  # the grid of minutes alone does not fit
         assert said.startswith("Error: The disk is full:") and len(said.splitlines()) == 1
-        resize(small_disk, 128)
+        resize(disk, 128)
         db_manager.initialize_database()
         sqlite.close_kept()
-        left = os.statvfs(small_disk)
-        ballast = small_disk / "ballast"
+        left = os.statvfs(disk)
+        ballast = disk / "ballast"
         ballast.write_bytes(b"\0" * (left.f_bavail * left.f_bsize - 900_000))
         status, _, said = fetch("NVDA", "AAPL", "MSFT")
         assert status == 1 and "The disk is full:" in said and "Traceback" not in said
@@ -85,24 +68,22 @@ def test_fetch_ends_in_one_sentence_on_a_full_disk_and_its_rerun_completes(
         assert sqlite.is_sound(sqlite.kept(settings.current().stocks_db_path))
 
 
-def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(
-    small_disk: Path, tmp_path: Path
-) -> None:
-    stocks = small_disk / "stocks.db"
+def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(disk: Path, tmp_path: Path) -> None:
+    stocks = disk / "stocks.db"
     with running_terminal(tmp_path, ("exchange", "api"), STOCKS_DB=stocks) as terminal:
         change(STOCKS_DB=stocks)
         part = _unready(terminal)
         terminal.wait_for(lambda: "Trading waits. The disk is full" in part.log, what="said so")
         assert part.process.poll() is None
         assert "Traceback" not in part.log
-        resize(small_disk, 128)
+        resize(disk, 128)
         terminal.wait_for(lambda: "cycle started" in part.log or "closed" in part.log)
         number = terminal.add_card("NVDA")["id"]
         terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
-        _fill(small_disk)
+        _fill(disk)
         terminal.wait_for(lambda: _disk_part(terminal) == "down", what="the banner's part")
         terminal.wait_for(lambda: _told_of_the_disk(), what="the event")
-        _free(small_disk)
+        _free(disk)
         terminal.wait_for(lambda: _told_of_the_disk()[-1].startswith("The disk was full from "))
         over = _told_of_the_disk()[-1].split(" to ")[1][:16]
         terminal.wait_for(lambda: _decided(terminal, number)[:16] > over, what="a later decision")
