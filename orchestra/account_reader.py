@@ -3,8 +3,9 @@
 Paths and fields: docs.alpaca.markets, Trading API: /v2/account, /v2/assets, /v2/positions.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestra import exchange
 from orchestra.base.errors import ExchangeUnavailable
@@ -62,11 +63,16 @@ class AccountReader:
         """Return the account's shares by ticker (short ones below zero). Raises ExchangeUnavailable."""
         with exchange.answering():
             found = figures.rows(self._client().get("/positions"))
-            return {
-                figures.text(row["symbol"]): Decimal(f"{figures.number(row['qty']):.9f}")
-                for row in found
-            }
+            return {figures.symbol(row["symbol"]): _held(row) for row in found}
 
     def _client(self) -> "RESTClient":
         """This thread's client."""
         return exchange.reading_client()
+
+
+def _held(row: Mapping[str, Any]) -> Decimal:
+    """Read a position's shares; one that contradicts itself is no answer. Raises ValueError."""
+    shares = Decimal(f"{figures.number(row['qty']):.9f}")
+    if shares == 0 or (shares < 0 and row.get("side") != "short"):
+        raise ValueError(f"expected a position, was {shares:f} shares {row.get('side')}")
+    return shares

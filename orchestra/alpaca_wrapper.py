@@ -248,8 +248,8 @@ def _order(answer: Any) -> BrokerOrder:
     return BrokerOrder(
         id=figures.text(row["id"]),
         client_order_id=figures.text(row["client_order_id"]),
-        ticker=str(row.get("symbol")),
-        side=str(row.get("side")),
+        ticker=figures.symbol(row["symbol"]),
+        side=figures.side(row["side"]),
         shares=figures.shares(row.get("qty") or 0),
         status=figures.text(row["status"]),
         filled_shares=figures.shares(row["filled_qty"]),

@@ -5,10 +5,12 @@ a broken exchange must neither stop the trader nor make it believe in a cash of 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./-]*")  # of a stock, an option, a coin
 LARGEST = 1e15  # beyond it a float no longer holds every whole number
 
 
@@ -31,6 +33,20 @@ def text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"expected a text, was {_short(value)}")
     return value
+
+
+def symbol(value: Any) -> str:
+    """Return the symbol of whatever the account may hold."""
+    if SYMBOL.fullmatch(text(value)) is None:
+        raise ValueError(f"expected a symbol, was {_short(value)}")
+    return str(value)
+
+
+def side(value: Any) -> str:
+    """Return an order's side."""
+    if value not in ("buy", "sell"):
+        raise ValueError(f"expected buy or sell, was {_short(value)}")
+    return str(value)
 
 
 def number(value: Any) -> float:

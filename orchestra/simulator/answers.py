@@ -142,7 +142,7 @@ def position(held: Position, for_orders: Decimal, market: Market, now: datetime)
         "qty": plain(held.qty),
         "qty_available": plain(held.qty - for_orders),
         "avg_entry_price": plain((held.cost / held.qty).quantize(RATIO)),
-        "side": "long",
+        "side": "long" if held.qty > 0 else "short",
         "market_value": plain(value),
         "cost_basis": plain(held.cost.quantize(RATIO)),
         "unrealized_pl": plain(profit.quantize(RATIO)),

@@ -16,7 +16,7 @@ from orchestra.account_reader import AccountReader
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.audit import Audit
 from orchestra.base import clock
-from orchestra.base.errors import AutoTraderError, OrderUnsettled
+from orchestra.base.errors import AutoTraderError, ExchangeUnavailable, OrderUnsettled
 from orchestra.broker_calendar import BrokerCalendar, broker_sessions
 from orchestra.first_contact import make_first_contact
 from orchestra.simulator import Exchange
@@ -108,7 +108,7 @@ def read_everything(broker: Broker, how: str, seeds: Iterable[int]) -> None:
             except Exception as error:
                 error.add_note(f"{what}, {how}, seed {seed}")
                 raise
-    assert refused > 0 or how == "enums"  # which the client takes as they come
+    assert refused > 0
     broker.is_well()
     assert broker.wrapper.get_positions() == {"AAPL": 3}
     assert broker.wrapper.get_account_cash() == 100_000 - 3 * 211.54
@@ -130,6 +130,23 @@ def order_again_and_again(broker: Broker, how: str, seeds: Iterable[int]) -> Non
         assert told(broker.wrapper.follow(found)) == FILLED
         shares += 2
     assert broker.wrapper.get_positions() == {"AAPL": shares}
+
+
+@pytest.mark.parametrize("how", ["enums", "negative"])
+def test_a_position_of_nonsense_is_no_position(how: str) -> None:
+    """An order's or a position's words and signs are held against each other: no card is frozen for them."""
+    with broker() as found:
+        found.wrapper.follow(found.wrapper.submit("AAPL", "buy", 3, "apac-known"))
+        refused = 0
+        for seed in range(12):
+            found.breaks(how, seed)
+            try:
+                assert found.wrapper.get_positions() == {"AAPL": 3}
+                [order] = found.wrapper.orders_since(NOW - timedelta(days=1))
+                assert (order.ticker, order.side) == ("AAPL", "buy")
+            except ExchangeUnavailable:
+                refused += 1
+        assert 0 < refused < 12
 
 
 def told(order: BrokerOrder) -> tuple[str, int, float | None]:
