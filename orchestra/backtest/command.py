@@ -1,6 +1,7 @@
 """``python -m orchestra backtest``: what would this file have done?"""
 
 import csv
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.base.tickers import ticker as ticker_of
 from orchestra.subject import Subject
 
+RARELY = 100_000  # new objects between searches for garbage: what a backtest reads is none
+
 
 def backtest(
     algorithm: str,
@@ -39,6 +42,7 @@ def backtest(
     as_json: bool,
 ) -> bool:
     """Run one backtest and print its result; whether the algorithm went through without failing thrice."""
+    gc.set_threshold(RARELY)
     try:
         if plot is not None:
             research.require("matplotlib", "--plot")

@@ -22,6 +22,7 @@ from orchestra.subject import Subject
 from system_databse.past_ledger import PastLedger
 
 INTERRUPTED = "interrupted"
+LAST = "~"  # after every stamp
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,14 @@ class Engine:
         parameters, algo_id = list(self._subject.parameters.items()), self._ledger.algo_id
         interrupts, skips_holds = self._interrupts, self._journal is None
         ended, count = past.ended, len(stamps)
+        following = stamps[ended] if ended < count else LAST
         for newest, moment, timed in session:
             if interrupts:
                 run.stopped = INTERRUPTED
                 return
-            while ended < count and stamps[ended] <= newest:
+            while following <= newest:
                 ended += 1
+                following = stamps[ended] if ended < count else LAST
             past.now, past.ended = moment, ended
             run.asked += 1
             try:

@@ -6,7 +6,7 @@ Shares of one are fractions: 0.031 is 3.1 %. Money is dollars.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
-from operator import truediv
+from operator import itemgetter, truediv
 from typing import Any
 
 from database.bars import Row
@@ -36,7 +36,7 @@ def equity(rows: list[Row], offset: int, trades: Iterable[Trade], capital: float
 
     A trade counts from the bar after the one it was decided on; at the very end every trade counts.
     """
-    closes = [row[CLOSE] for row in rows]
+    closes = list(map(itemgetter(CLOSE), rows))
     values: list[float] = []
     cash, shares, held, position = round(capital * UNITS), 0, 0, offset
     for trade in trades:

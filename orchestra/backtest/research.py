@@ -1,7 +1,11 @@
 """Measures of the trade, from a library: only where the research requirements are installed."""
 
 import math
+import sys
+from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from orchestra.backtest.engine import Trade
@@ -53,8 +57,7 @@ def _daily_returns(days: list[str], found: Equity, capital: float) -> "pandas.Se
 
 def _of(returns: "pandas.Series[float]", yardstick: "pandas.Series[float]") -> dict[str, Any]:
     """empyrical's figures, a year of 252 sessions, no interest; None where they are not defined."""
-    import empyrical
-
+    empyrical = _empyrical()
     figures = {
         "cagr": empyrical.cagr(returns),
         "volatility": empyrical.annual_volatility(returns),
@@ -65,6 +68,27 @@ def _of(returns: "pandas.Series[float]", yardstick: "pandas.Series[float]") -> d
         "beta": empyrical.beta(returns, yardstick),
     }
     return {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+
+
+class _LeftOut(ModuleType):
+    """In the place of a module and of all that is in it."""
+
+    def __getattr__(self, name: str) -> "_LeftOut":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _LeftOut(name)
+
+
+@cache
+def _empyrical() -> ModuleType:
+    """empyrical without scipy, which it takes for figures that are not ours: 60 MB and a second."""
+    if "empyrical" in sys.modules or "scipy" in sys.modules:  # an algorithm's doing
+        return import_module("empyrical")
+    sys.modules["scipy"] = _LeftOut("scipy")
+    try:
+        return import_module("empyrical")
+    finally:
+        del sys.modules["scipy"]
 
 
 def _turnover(trades: list[Trade], found: Equity, sessions: int) -> float:

@@ -15,8 +15,17 @@ from itertools import accumulate
 from pathlib import Path
 
 import pytz
+from pytz.tzfile import build_tzinfo
 
-NEW_YORK = pytz.timezone("America/New_York")
+
+def _zone(name: str) -> pytz.BaseTzInfo:
+    """What pytz.timezone returns, which looks for all six hundred zones' files before it reads one."""
+    with pytz.open_resource(name) as file:  # type: ignore[attr-defined]
+        found: pytz.BaseTzInfo = build_tzinfo(name, file)
+    return found
+
+
+NEW_YORK = _zone("America/New_York")
 SESSIONS_FILE = Path(__file__).with_name("sessions.csv")
 MINUTE = timedelta(minutes=1)
 GRID_MINUTES = 390  # 09:30 to 15:59 New York, half days included
@@ -141,13 +150,15 @@ def new_york(day: date, wall_time: str) -> datetime:
 def nyse() -> MarketCalendar:
     """The calendar as the file has it, without corrections."""
     with SESSIONS_FILE.open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows)  # the names
         return MarketCalendar(
             [
                 Session(
-                    date.fromisoformat(row["session"]),
-                    datetime.fromisoformat(row["open"]),
-                    datetime.fromisoformat(row["close"]),
+                    date.fromisoformat(day),
+                    datetime.fromisoformat(opening),
+                    datetime.fromisoformat(close),
                 )
-                for row in csv.DictReader(file)
+                for day, opening, close in rows
             ]
         )

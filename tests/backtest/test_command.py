@@ -160,6 +160,18 @@ def test_measures_of_the_trade_and_a_picture(tmp_path: Path) -> None:
     assert picture.stat().st_size > 10_000
 
 
+@needs_research
+def test_the_measures_load_nothing_of_scipy() -> None:
+    """It is 60 MB; what an algorithm imports afterwards is the real one."""
+    script = (
+        "import sys; from orchestra.backtest import research; research._empyrical();"
+        " print([name for name in sys.modules if name.startswith('scipy')]);"
+        " import scipy.stats; print(scipy.stats.skew([1, 2, 3]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["[]", "0.0"], done.stderr
+
+
 def test_by_default_the_newest_sessions_up_to_now(configure: Any) -> None:
     with running_exchange():  # 10:30 in New York on a Tuesday
         found = answered("buy_and_hold", "AAPL")
