@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, sqlite
+from orchestra.base.clock import Delay
 from orchestra.base.market_calendar import MINUTE
 from orchestra.corrections import Holding, freeze, holdings, take_from, thaw
 from system_databse import (
@@ -22,7 +23,9 @@ from system_databse import (
     system_db_manager,
 )
 
-LOOKED_BACK = timedelta(days=1)
+LOOKED_BACK = timedelta(days=1)  # before the last complete look: at a start and after each session
+# Before it otherwise: by far longer than an order may stay open and then count as lost
+OVERLAP = Delay(15 * 60, 90.0)
 COMPLETE_UNTIL = "orders_complete_until"  # in system_config: when the last complete look began
 UNFILLED_ENDS = order_journal.UNFILLED_STATES
 
@@ -35,16 +38,20 @@ class Audit:
     def __init__(self, wrapper: AlpacaWrapper) -> None:
         self._wrapper = wrapper
         self._differences: dict[str, int] = {}
+        self._look_far = True
 
-    def orders(self) -> None:
+    def orders(self, *, look_far: bool = False) -> None:
         """Enter our orders that the broker has and the journal does not, to be settled as open ones.
 
-        After a restored backup these are the orders since. Raises ExchangeUnavailable.
+        After a restored backup these are the orders since. The first look, and one with ``look_far``
+        until it succeeds, goes back a day further. Raises ExchangeUnavailable.
         """
+        self._look_far |= look_far
         began = clock.stamp()
         cards = {card["id"]: card for card in system_db_manager.get_all_algorithms()}
         lost: dict[int, list[BrokerOrder]] = {}
-        since, own = _complete_until() - LOOKED_BACK, order_journal.own_prefix()
+        since = _complete_until() - (LOOKED_BACK if self._look_far else _overlap())
+        own = order_journal.own_prefix()
         for order in self._wrapper.orders_since(since, own):
             identity = order_journal.read_client_order_id(order.client_order_id)
             if identity is None:
@@ -66,6 +73,7 @@ class Audit:
         for algo_id, orders in lost.items():
             self._unknown_card(algo_id, [order for order in orders if order.filled_shares > 0])
         system_db_manager.set_config(COMPLETE_UNTIL, began)
+        self._look_far = False
 
     def positions(self) -> bool:
         """Compare each ticker's position with the ledger; True when a difference wants another look.
@@ -142,6 +150,11 @@ def _complete_until() -> datetime:
     """
     stamp = system_db_manager.get_config(COMPLETE_UNTIL) or order_journal.newest_time()
     return clock.parse(stamp) if stamp else clock.now()
+
+
+def _overlap() -> timedelta:
+    machine = OVERLAP.machine_seconds * clock.speed()
+    return timedelta(seconds=max(OVERLAP.market_seconds, machine))
 
 
 def _is_of_card(order: BrokerOrder, card: dict[str, Any] | None, minute: datetime) -> bool:

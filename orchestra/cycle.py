@@ -88,10 +88,10 @@ class Cycle:
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
             self.audit()
 
-    def audit(self) -> None:
-        """Hold the ledger against the broker's orders and positions."""
+    def audit(self, *, look_far: bool = False) -> None:
+        """Hold the ledger against the broker's positions and newest orders; ``look_far``: a day's more."""
         try:
-            self._audit.orders()
+            self._audit.orders(look_far=look_far)
             self._execution.reconcile()
             self._execution.note_outcomes()
             self._audit_due = self._audit.positions()

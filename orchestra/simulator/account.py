@@ -32,10 +32,12 @@ CREATE TABLE IF NOT EXISTS orders (
     filled_at TEXT, expired_at TEXT, canceled_at TEXT, failed_at TEXT);
 CREATE INDEX IF NOT EXISTS open_orders ON orders (symbol)
     WHERE status IN ('pending_new', 'accepted', 'new', 'partially_filled');
+CREATE INDEX IF NOT EXISTS orders_by_time ON orders (submitted_at);
 CREATE TABLE IF NOT EXISTS fills (
     id INTEGER PRIMARY KEY, order_id TEXT NOT NULL REFERENCES orders (id),
     client_order_id TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
     qty TEXT NOT NULL, price TEXT NOT NULL, amount TEXT NOT NULL, at TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS fills_by_time ON fills (at);
 CREATE TABLE IF NOT EXISTS positions (
     symbol TEXT PRIMARY KEY, qty TEXT NOT NULL, cost TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS splits (
@@ -97,6 +99,7 @@ class Account:
         # One connection under one lock: a server thread lives as long as its client's connection
         self._db = sqlite.connect(path, synchronous="NORMAL")
         self._db.executescript(_SCHEMA)
+        self._past = ("", STARTING_CASH, dict[str, Decimal]())
         if self._db.execute("SELECT 1 FROM account").fetchone() is None:
             with sqlite.transaction(self._db) as db:
                 db.execute(
@@ -141,21 +144,39 @@ class Account:
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
         """Orders that are not terminal, oldest first."""
-        rows = self._rows(f"SELECT * FROM orders WHERE status IN {OPEN_STATUSES} ORDER BY seq")
+        rows = self._rows(  # ordered by itself SQLite would read every order there ever was
+            "SELECT * FROM orders INDEXED BY open_orders"
+            f" WHERE status IN {OPEN_STATUSES} ORDER BY seq"
+        )
         return [order for order in map(_order, rows) if symbol in (None, order.symbol)]
 
     def orders(
-        self, statuses: Iterable[str] | None, after: str, until: str, newest_first: bool
+        self,
+        statuses: Iterable[str] | None,
+        after: str,
+        until: str,
+        newest_first: bool,
+        side: str = "",
+        symbols: Iterable[str] = (),
+        limit: int = -1,
     ) -> list[Order]:
-        """Orders submitted between two moments, both excluded."""
+        """At most ``limit`` orders submitted between two moments, both excluded, of these kinds."""
+        where, values = "submitted_at > ? AND submitted_at < ?", [after, until]
+        for column, wanted in (
+            ("status", statuses),
+            ("side", side and [side]),
+            ("symbol", symbols),
+        ):
+            if chosen := list(wanted or ()):
+                where += f" AND {column} IN ({', '.join('?' * len(chosen))})"
+                values += chosen
+        way = "DESC" if newest_first else "ASC"
         rows = self._rows(
-            "SELECT * FROM orders WHERE submitted_at > ? AND submitted_at < ? ORDER BY seq"
-            + (" DESC" if newest_first else ""),
-            after,
-            until,
+            f"SELECT * FROM orders WHERE {where} ORDER BY submitted_at {way}, seq {way} LIMIT ?",
+            *values,
+            limit,
         )
-        wanted = None if statuses is None else set(statuses)
-        return [_order(row) for row in rows if wanted is None or row["status"] in wanted]
+        return [_order(row) for row in rows]
 
     def add_order(self, **columns: Any) -> Order:
         """Enter a new order and return it."""
@@ -212,22 +233,26 @@ class Account:
                 )
 
     def at(self, until: datetime) -> tuple[Decimal, dict[str, Decimal]]:
-        """Cash and shares by symbol as they were at a moment."""
-        cash, shares = STARTING_CASH, dict[str, Decimal]()
-        rows = self._rows(
-            "SELECT at, symbol, side, qty, amount FROM fills WHERE at <= ? UNION ALL"
-            " SELECT at, symbol, 'split', ratio, '0' FROM splits WHERE at <= ? ORDER BY at",
-            moment(until),
-            moment(until),
-        )
-        for row in rows:
-            held, qty = shares.get(row["symbol"], ZERO), Decimal(row["qty"])
-            if row["side"] == "split":
-                shares[row["symbol"]] = held * qty
-                continue
-            sign = 1 if row["side"] == "buy" else -1
-            shares[row["symbol"]] = held + sign * qty
-            cash -= sign * Decimal(row["amount"])
+        """Cash and shares by symbol as they were at a moment; from the last one asked for onwards."""
+        with self.lock:
+            last, cash, shares = self._past
+            if moment(until) < last:
+                last, cash, shares = "", STARTING_CASH, {}
+            shares = dict(shares)
+            for row in self._db.execute(
+                "SELECT at, symbol, side, qty, amount FROM fills WHERE at > ?1 AND at <= ?2 UNION ALL"
+                " SELECT at, symbol, 'split', ratio, '0' FROM splits WHERE at > ?1 AND at <= ?2"
+                " ORDER BY at",
+                (last, moment(until)),
+            ):
+                last, held, qty = row["at"], shares.get(row["symbol"], ZERO), Decimal(row["qty"])
+                if row["side"] == "split":
+                    shares[row["symbol"]] = held * qty
+                    continue
+                sign = 1 if row["side"] == "buy" else -1
+                shares[row["symbol"]] = held + sign * qty
+                cash -= sign * Decimal(row["amount"])
+            self._past = (last, cash, shares)
         return cash, {symbol: qty for symbol, qty in shares.items() if qty}
 
     def existing(self, id: str) -> Order:

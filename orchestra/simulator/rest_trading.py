@@ -115,12 +115,8 @@ class TradingRoutes:
         symbols = [each for each in request.args.get("symbols", "").split(",") if each]
         after, until = moment(time("after", NEVER)), moment(time("until", EVER))
         self._matching.settle()
-        found = [
-            order
-            for order in self._account.orders(statuses, after, until, newest_first)
-            if side in ("", order.side) and (not symbols or order.symbol in symbols)
-        ]
-        return jsonify([self._shown(order) for order in found[:limit]])
+        found = self._account.orders(statuses, after, until, newest_first, side, symbols, limit)
+        return jsonify([self._shown(order) for order in found])
 
     def order(self, id: str) -> Response:
         self._matching.settle()

@@ -12,8 +12,8 @@ from orchestra import corrections
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, settings
-from orchestra.base.errors import BadInput
-from orchestra.base.market_calendar import floor_minute
+from orchestra.base.errors import BadInput, ExchangeUnavailable
+from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.execution import Execution
 from orchestra.simulator import Exchange
 from system_databse import (
@@ -195,6 +195,46 @@ def test_an_order_given_up_too_early_is_entered_when_the_broker_says_so(
     wrapper.follow(wrapper.submit("NVDA", "buy", 4, order.client_order_id))
     settle(Audit(wrapper), execution)
     assert position(card) == 4
+
+
+def test_a_look_goes_back_to_the_last_one_and_a_far_look_a_day_further_until_it_succeeds(
+    market: Exchange, wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    audit = Audit(wrapper)
+    settle(audit, execution)
+    lose(wrapper, card, 1, minute=1)
+    settle(audit, execution)
+    assert position(card) == 11
+    lose(wrapper, card, 2, minute=2, listed_hours_ago=20)
+    settle(audit, execution)
+    assert position(card) == 11  # the price of asking every few minutes
+    market.faults.add({"name": "500", "path": "/v2/orders"})
+    with pytest.raises(ExchangeUnavailable):
+        audit.orders(look_far=True)
+    market.faults.clear()
+    settle(audit, execution)
+    assert position(card) == 13
+    lose(wrapper, card, 4, minute=3, listed_hours_ago=20)
+    settle(audit, execution)
+    assert position(card) == 13  # the far look is done
+    settle(Audit(wrapper), execution)  # a new start
+    assert position(card) == 17
+
+
+def lose(
+    wrapper: AlpacaWrapper, card: int, shares: int, *, minute: int, listed_hours_ago: int = 0
+) -> None:
+    """Have an order filled that the journal lacks; the broker may list it under an earlier time."""
+    asked = floor_minute(clock.now()) + minute * MINUTE
+    identity = order_journal.client_order_id(card, asked, "buy")
+    wrapper.follow(wrapper.submit("NVDA", "buy", shares, identity))
+    if listed_hours_ago:
+        listed = f"{clock.now() - timedelta(hours=listed_hours_ago):%Y-%m-%dT%H:%M:%S.%fZ}"
+        with closing(sqlite3.connect(settings.current().simulator_db)) as account, account:
+            account.execute(
+                "UPDATE orders SET submitted_at = ? WHERE client_order_id = ?", (listed, identity)
+            )
 
 
 def test_orders_of_an_unknown_card_are_an_event_and_its_number_stays_unused(
