@@ -11,7 +11,7 @@ from orchestra import missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import clock, systemd
 from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import floor_minute
+from orchestra.base.market_calendar import MINUTE, floor_minute
 from system_databse import heartbeats
 
 TOLERANCE_SECONDS = 5.0  # machine seconds between the two clocks
@@ -42,19 +42,17 @@ class ClockTrust:
             self._look_aside()
         return self._agrees()
 
-    def wait(self, stop: threading.Event) -> bool:
-        """Wait until the clock may be traded by, or ``stop``; True if there was anything to wait for.
+    def wait(self, stop: threading.Event, last_minute: datetime | None = None) -> datetime | None:
+        """Wait until the clock may be traded by, or ``stop``.
 
-        The open minutes that pass meanwhile, by the broker's clock, are put on record.
+        The open minutes that pass meanwhile, by the broker's clock, are put on record, from the one
+        after ``last_minute`` on, the last that was kept; without it those that no trader kept as well.
+        Returns up to when they are, the minute excluded; None if there was nothing to wait for.
         """
-        waited = False
         while not stop.is_set() and not self.follow():
-            waited = True
-            self._note_doubt()
+            self._note_doubt(last_minute)
             clock.pause(RETRY_SECONDS, stop)
-        if self._doubted and not stop.is_set():
-            self._note_trust()
-        return waited
+        return self._note_trust(last_minute) if self._doubted and not stop.is_set() else None
 
     @property
     def health(self) -> tuple[str, str]:
@@ -96,27 +94,36 @@ class ClockTrust:
         apart = timedelta(seconds=round(abs(self._broker_ahead).total_seconds()))
         return f"The clock is {apart} {side} the broker's: no card is asked until it is set."
 
-    def _note_doubt(self) -> None:
+    def _note_doubt(self, last_minute: datetime | None) -> None:
         message = self._message()
         if not self._doubted:
             self._doubted = True
             log.error("%s", message)
             heartbeats.record_event("clock", message)
         if self._broker_ahead is not None:
-            self._note_minutes(clock.now() + self._broker_ahead)
+            self._note_minutes(clock.now() + self._broker_ahead, last_minute)
         heartbeats.beat({"orchestrator": ("degraded", message), "clock": self.health})
         systemd.alive(message)
 
-    def _note_trust(self) -> None:
-        self._note_minutes(clock.now())
-        self._doubted, self._noted_until = False, None
+    def _note_trust(self, last_minute: datetime | None) -> datetime:
+        on_record = self._note_minutes(clock.now(), last_minute)
         message = "The clock is right again: cards are asked."
         log.warning("%s", message)
         heartbeats.record_event("clock", message)
         heartbeats.beat({"clock": self.health})
+        self._doubted, self._noted_until = False, None
+        return on_record
 
-    def _note_minutes(self, until: datetime) -> None:
+    def _note_minutes(self, until: datetime, last_minute: datetime | None) -> datetime:
         """Put the open minutes since the last look on record; the running one may still be asked."""
         until = floor_minute(until)
-        missed_minutes.note_untrusted_clock(self._noted_until or until, until)
+        if self._noted_until is not None:
+            since = self._noted_until
+        elif last_minute is not None:
+            since = last_minute + MINUTE
+        else:
+            missed_minutes.note_downtime(until)
+            since = until
+        missed_minutes.note_untrusted_clock(since, until)
         self._noted_until = until
+        return until

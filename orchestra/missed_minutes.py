@@ -15,7 +15,7 @@ log = logging.getLogger("autotrader.orchestrator")
 
 def note_skipped(last_minute: datetime, until: datetime) -> None:
     """Note the minutes after ``last_minute`` and before ``until``: the cycle before was still at work."""
-    first, end = calendar().minute_number(last_minute) + 1, calendar().minute_number(until)
+    first, end = calendar().minute_number(last_minute + MINUTE), calendar().minute_number(until)
     if first < end:
         log.warning("%d minutes were skipped before %s", end - first, clock.stamp(until))
         _journal(range(first, end), "skipped: the cycle before took too long")

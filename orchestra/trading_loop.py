@@ -135,7 +135,8 @@ class _Trader:
         self._wrapper = wrapper
         self._cycle = cycle
         self._websockets = websocket_manager
-        self._last_minute: datetime | None = None
+        self._last_minute: datetime | None = None  # the last that was kept, or is on record
+        self._close_due = False  # whether a session's end is yet to be worked off
         self._full_since: str | None = None  # since when nothing could be stored
         self._downtime_noted = False
 
@@ -172,8 +173,9 @@ class _Trader:
             self.run_minute(floor_minute(clock.now()))
 
     def _step(self, stop: threading.Event) -> None:
-        if self._clock.wait(stop):
-            self._last_minute = None  # what has passed since is on record
+        on_record = self._clock.wait(stop, self._last_minute)
+        if on_record is not None:
+            self._last_minute, self._close_due = on_record - MINUTE, True
             return
         now = clock.now()
         if not self._downtime_noted:  # here, where it is known which minute the first cycle is for
@@ -185,16 +187,21 @@ class _Trader:
                 self.run_minute(minute)
             self._sleep_to_next_minute(stop)
         else:
-            if self._last_minute is not None:
-                self._note_skipped(now)
-                self._last_minute = None
-                self._cycle.end_session(now)
-                self._cycle.audit()
-                self._signs.note_wear()
-                housekeeping.after_close(now)
-                self._follow_stocks(self._guard.examine)
-                self._ledger.examine()
+            if self._close_due:
+                self._close_session(now)
             self._sleep_while_closed(stop)
+
+    def _close_session(self, now: datetime) -> None:
+        """Work off a session's end; what a full disk interrupts is all done again, which harms nothing."""
+        self._note_skipped(now)
+        self._last_minute = None
+        self._cycle.end_session(now)
+        self._cycle.audit(look_far=True)
+        self._signs.note_wear()
+        housekeeping.after_close(now)
+        self._follow_stocks(self._guard.examine)
+        self._ledger.examine()
+        self._close_due = False
 
     def _note_full(self, error: StorageFull) -> None:
         """Say so once, in the log; the page looks at the disk itself."""
@@ -226,7 +233,7 @@ class _Trader:
         late = (begun - clock.due(minute, clock.WAKE_UP)) * 1000
         log.info("Orchestrator cycle started at %s (%.1f ms after its time)", clock.now(), late)
         self._note_skipped(minute)
-        self._last_minute = minute
+        self._last_minute, self._close_due = minute, True
         try:
             self._follow_stocks(self._guard.follow)
             self._broker_calendar.follow()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE
 from orchestra.clock_trust import ClockTrust
 from orchestra.simulator import Exchange
-from system_databse import create_system_db, system_db_manager
+from system_databse import create_system_db, heartbeats, system_db_manager
 from tests.exchange_fixture import change, running_exchange, set_clock
 from tests.processes import Terminal, running_terminal, until
 
@@ -150,6 +151,50 @@ def test_waiting_ends_when_it_is_told_to(exchange: Exchange) -> None:
     stop.set()
     waiter.join(30)
     assert not waiter.is_alive()
+
+
+def doubt_once(exchange: Exchange, last_minute: datetime | None) -> datetime | None:
+    """Wait through a doubt that begins now, on a clock that is a minute and a half ahead."""
+    skew(exchange, -90)
+    trust, stop, returned = ClockTrust(AlpacaWrapper()), threading.Event(), list[Any]()
+    waiter = threading.Thread(target=lambda: returned.append(trust.wait(stop, last_minute)))
+    waiter.start()
+    until(lambda: "clock" in heartbeats.heartbeats(), what="the doubt")
+    skew(exchange, 0)
+    waiter.join(30)
+    [on_record] = returned
+    assert on_record is None or isinstance(on_record, datetime)
+    return on_record
+
+
+def test_minutes_between_the_last_one_kept_and_the_doubt_are_on_record(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    monkeypatch.setattr(clock_trust, "RETRY_SECONDS", 0.05)
+    trust = ClockTrust(AlpacaWrapper())
+    assert trust.wait(threading.Event(), clock.now()) is None  # nothing to wait for
+    on_record = doubt_once(exchange, clock.parse("2024-06-04T14:25:00Z"))
+    assert on_record == clock.parse(OPEN_MARKET)  # the running minute may still be asked
+    assert doubted(card) == [f"2024-06-04T14:{minute}:00Z" for minute in (26, 27, 28, 29)]
+
+
+def test_minutes_before_a_start_in_doubt_passed_without_a_trader(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock_trust, "RETRY_SECONDS", 0.05)
+    set_clock("2024-06-04T14:20:10Z")
+    card = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    set_clock(OPEN_MARKET, speed=1)
+    doubt_once(exchange, None)
+    assert doubted(card) == ["2024-06-04T14:28:00Z", "2024-06-04T14:29:00Z"]
+    messages = system_db_manager.ledger().execute(
+        "SELECT message FROM events WHERE kind = 'downtime'"
+    )
+    [message] = [row["message"] for row in messages]
+    assert message.startswith(
+        "7 open minutes from 2024-06-04T14:21:00Z to 2024-06-04T14:27:00Z passed without a trader"
+    )
 
 
 @pytest.fixture
