@@ -7,8 +7,10 @@ import threading
 
 from orchestra.base import settings, single, systemd
 from orchestra.base.errors import AutoTraderError
+from orchestra.base.threads import share_heaps
 from system_databse import create_system_db
 
+share_heaps()
 try:  # in the master: a sentence here, where a worker would end in a traceback
     chosen = settings.current()
     single.one_of_many("api", chosen.system_db_path)

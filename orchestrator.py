@@ -6,6 +6,7 @@ import sys
 import threading
 
 from orchestra.base.errors import AutoTraderError
+from orchestra.base.threads import share_heaps
 from orchestra.trading_loop import is_market_open, run_all_algorithms, run_orchestrator
 from orchestra.websocket_manager import WebSocketManager
 
@@ -13,6 +14,7 @@ __all__ = ["WebSocketManager", "is_market_open", "run_all_algorithms", "run_orch
 
 
 def main() -> int:
+    share_heaps()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

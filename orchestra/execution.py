@@ -8,7 +8,7 @@ client_order_id. That is the first step of every cycle and every start; recovery
 import logging
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_all
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, logs
 from orchestra.base.errors import OrderRefused, OrderUnsettled
 from orchestra.base.market_calendar import MINUTE
+from orchestra.base.threads import full_pool
 from orchestra.decision import below_zero
 from system_databse import card_calculations, decision_journal, order_journal
 from system_databse.order_journal import JournalledOrder
@@ -47,7 +48,7 @@ class Execution:
 
     def __init__(self, wrapper: AlpacaWrapper) -> None:
         self._wrapper = wrapper
-        self._pool = ThreadPoolExecutor(TICKERS_AT_ONCE, thread_name_prefix="orders")
+        self._pool = full_pool(TICKERS_AT_ONCE, "orders")
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._tickers: dict[str, threading.Lock] = {}  # one batch of orders at a time on each

@@ -68,6 +68,7 @@ def serve(connection: Connection, chosen: settings.Settings) -> None:
         while True:
             for task in connection.recv():
                 connection.send(run(task))
+            exchange.hang_up()  # history is rarely fetched here, and the broker's end would not wait
 
 
 def prepare(chosen: settings.Settings) -> None:

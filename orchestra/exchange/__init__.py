@@ -161,6 +161,12 @@ def bar_stream() -> "HeardStream":
     )
 
 
+def hang_up() -> None:
+    """Close this thread's connections; its clients open new ones when they are used again."""
+    for client in _local.__dict__.get("clients", {}).values():
+        client._session.close()
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Turn whatever alpaca-py raises for a read-only call into ExchangeUnavailable.

@@ -12,6 +12,7 @@ from orchestra.base.errors import AutoTraderError, SettingsError
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import Settings
 from orchestra.base.single import only_one
+from orchestra.base.threads import share_heaps
 from orchestra.simulator.account import Account
 from orchestra.simulator.assets import listed
 from orchestra.simulator.bars import BarSource
@@ -116,6 +117,7 @@ class Exchange:
 def run(faults: list[dict[str, Any]] | None = None) -> int:
     """Run the exchange of the current settings until SIGTERM or SIGINT; return the exit status."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    share_heaps()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -8,12 +8,14 @@ import contextlib
 import errno
 import selectors
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from orchestra.base import clock
+from orchestra.base.threads import full_pool
 
 
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -25,6 +27,10 @@ class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no typ
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._under_way: dict[TConn, float] = {}
+
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Start all threads at once, so that the worker's size is known from the beginning."""
+        return full_pool(self.cfg.threads)
 
     def accept(self, listener: Any) -> None:
         """Have a new connection's first byte waited for by the poller, as a kept one's is."""

@@ -44,9 +44,8 @@ class Owner:
 
     def begin(self) -> None:
         """Add the first cards, before the market opens."""
-        token = self._terminal.token()
         for _ in range(CARDS):
-            self._add(token)
+            self._try("add")
         self._thread.start()
 
     def wish(self, what: str) -> None:
