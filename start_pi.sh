@@ -42,4 +42,5 @@ if [ ! -e .env ]; then
   echo "Wrote .env: it holds every setting, and Alpaca's keys once you have some."
 fi
 
+umask 077 # ledger, logs and backups are their owner's alone, as they are under systemd
 exec .venv/bin/python -m orchestra start "$@"

@@ -224,6 +224,7 @@ def create_database(path: Path | None = None) -> Path:
         if sqlite.is_damaged(error):
             raise damaged(path) from error
         raise
+    sqlite.close_to_others(path)
     return path
 
 

@@ -194,8 +194,8 @@ def test_setting_up_only_starts_nothing(project: Path, environment: dict[str, st
     command = [project / "start_pi.sh", "--setup-only"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "is set up" in done.stdout
-    assert (project / "system_databse" / "simulated.db").exists()
-    assert (project / "database" / "simulated.db").exists()
+    for folder in ("system_databse", "database"):
+        assert (project / folder / "simulated.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_keys_added_after_a_demo_begin_a_ledger_of_their_own(

@@ -49,7 +49,10 @@ def connect(
 
     ``synchronous`` is FULL for money, NORMAL for what can be fetched again.
     ``read_only`` leaves the file openable for SQLite's own housekeeping but refuses every write.
+    A new file is its owner's alone, and with it what SQLite keeps beside it.
     """
+    if not read_only:
+        _make(path)
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -67,6 +70,19 @@ def connect(
             raise _no_room(path) from error
         raise
     return connection
+
+
+def _make(path: Path | str) -> None:
+    """Make the file where there is none, readable by nobody else: SQLite itself would ask the umask alone."""
+    with suppress(OSError):  # SQLite says what is wrong, and says it as ever
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def close_to_others(path: Path) -> None:
+    """Take from everybody but its owner what an older version let them read of a database."""
+    for beside in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            path.with_name(path.name + beside).chmod(0o600)
 
 
 def kept(
