@@ -144,9 +144,12 @@ export class CandleChart extends Chart {
   }
 }
 
-/** Arrows at the bars in whose minute something was bought or sold, oldest first. */
+/** Arrows at the bars in whose minute something was traded, or the last before it, oldest first. */
 export function markers(session, transactions) {
-  const found = transactions.flatMap(({ type, shares, timestamp }) => {
+  const day = session.at(-1)?.timestamp.slice(0, 10);
+  // The first trade of a day may be there before its first bar; a correction is no trade.
+  const traded = transactions.filter(({ timestamp, label }) => !label && timestamp.slice(0, 10) === day);
+  const found = traded.flatMap(({ type, shares, timestamp }) => {
     const bar = session.findLast((each) => each.timestamp <= timestamp);
     return bar ? [{ ...arrow(type), time: easternSeconds(bar.timestamp), text: String(shares) }] : [];
   });

@@ -1,7 +1,7 @@
 /** A card's transactions and decisions: newest first, a page at a time, added to in place. */
 
 import { button, el, setAttribute, setText, updateKeyed } from "./dom.js";
-import { dollars, instant, localDayTime, number } from "./format.js";
+import { dollars, instant, localDayTime, number, signed } from "./format.js";
 
 class TransactionRow {
   constructor() {
@@ -12,14 +12,17 @@ class TransactionRow {
     this.node = el("li", {}, this.what, this.price, this.sum, this.time);
   }
 
-  update({ type, shares, price, timestamp }) {
-    setAttribute(this.node, "data-type", type);
-    setText(this.what, `${type === "buy" ? "▲" : "▼"} ${String(type).toUpperCase()} ${number(shares, 0)}`);
+  update({ type, shares, price, timestamp, label }) {
+    setAttribute(this.node, "data-type", label ? "correction" : type);
+    setText(this.what, label ? corrected(label, type, shares) : `${type === "buy" ? "▲" : "▼"} ${String(type).toUpperCase()} ${number(shares, 0)}`);
     setText(this.price, `@ ${number(price)}`);
     setText(this.sum, dollars(shares * price));
     setText(this.time, localDayTime(instant(timestamp)));
   }
 }
+
+/** What no order did, and nobody may take for a trade: SPLIT +70. */
+const corrected = (label, type, shares) => `${String(label).toUpperCase()} ${signed(type === "buy" ? shares : -shares, 0)}`;
 
 class DecisionRow {
   constructor() {
@@ -33,7 +36,7 @@ class DecisionRow {
     setAttribute(this.node, "data-type", action);
     setText(this.time, localDayTime(instant(minute)));
     setText(this.what, `${String(action).toUpperCase()}${shares > 0 ? ` ${number(shares, 0)}` : ""}`);
-    // Anything but a bar says how good the data was that it decided on.
+    // Minutes without a trade are usual; that its data was not complete is not.
     setText(this.reason, [reason, verdict === "missing" ? "data missing" : ""].filter(Boolean).join(" · "));
   }
 }

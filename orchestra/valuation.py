@@ -50,7 +50,8 @@ class CardValue:
     price_stale: bool
     ticker: _Ticker
     session: Session | None
-    today: list[dict[str, Any]]  # its transactions since the open, oldest first, splits apart
+    # Its transactions since the open, oldest first, splits apart; ``label`` is None but for corrections
+    today: list[dict[str, Any]]
 
     @property
     def value(self) -> float:
@@ -71,10 +72,11 @@ class CardValue:
         return values_after(bars, self._at_open, self.today, self.card, self.card["created_at"])
 
     def marks(self) -> list[list[str]]:
-        """``[minute, "buy" or "sell"]`` of today's transactions, one of a kind for each minute."""
+        """``[minute, "buy" or "sell"]`` of today's trades, one of a kind for each minute."""
         made = {
             (clock.stamp(floor_minute(clock.parse(row["timestamp"]))), row["type"]): None
             for row in self.today
+            if row["label"] is None
         }
         return [[minute, kind] for minute, kind in made]
 
@@ -165,8 +167,9 @@ def _transactions_since(session: Session | None) -> dict[int, list[dict[str, Any
         rows = system_db_manager.get_transactions_since(clock.stamp(session.open))
         kinds = labels.kinds_of([row["id"] for row in rows])
         for row in rows:
-            if kinds.get(row["id"]) != labels.SPLIT:
-                found.setdefault(row["algorithm_id"], []).append(row)
+            label = kinds.get(row["id"])
+            if label != labels.SPLIT:
+                found.setdefault(row["algorithm_id"], []).append({**row, "label": label})
     return found
 
 

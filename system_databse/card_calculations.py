@@ -19,7 +19,10 @@ _running = RunningSums()
 
 @dataclass(frozen=True)
 class CardSums:
-    """The sums over one card's transactions; ``invested`` in dollars, net of what sells brought."""
+    """The sums over one card's transactions; ``invested`` in dollars, net of what sells brought.
+
+    A labelled correction counts in shares and dollars, and is no trade.
+    """
 
     shares: int = 0
     invested: float = 0.0
@@ -43,7 +46,7 @@ def calculate_position(algo_id: int) -> int:
 
 
 def calculate_trade_count(algo_id: int) -> int:
-    """Return how many transactions a card has."""
+    """Return how many trades a card has made: its transactions without labelled corrections."""
     return card_sums(algo_id).trades
 
 

@@ -9,16 +9,18 @@ from orchestra.base import settings, sqlite
 from orchestra.base.errors import LedgerGone
 from system_databse import create_system_db
 
-Sums = tuple[int, float, int]  # shares, net invested dollars, number of transactions
+Sums = tuple[int, float, int]  # shares, net invested dollars, number of trades
 
+# A labelled correction (a split, say) is a transaction and no trade
 SUMS = """
-SELECT algorithm_id,
+SELECT t.algorithm_id,
        SUM(CASE WHEN type = 'buy' THEN shares ELSE -shares END) AS shares,
        SUM(CASE WHEN type = 'buy' THEN shares * price ELSE -shares * price END) AS invested,
-       COUNT(*) AS trades
-FROM transactions
+       COUNT(*) - (SELECT COUNT(l.transaction_id) FROM labels l
+                   WHERE l.algorithm_id = t.algorithm_id) AS trades
+FROM transactions t
 """
-SUMS_OF_ONE = f"{SUMS} WHERE algorithm_id = ? GROUP BY algorithm_id"
+SUMS_OF_ONE = f"{SUMS} WHERE t.algorithm_id = ? GROUP BY t.algorithm_id"
 
 
 class LedgerSource(Protocol):

@@ -8,12 +8,17 @@ import sqlite3
 import threading
 from dataclasses import dataclass, field
 
+from orchestra.base import sqlite
 from system_databse.ledger_source import SUMS, Sums
 
-UP_TO = f"{SUMS} WHERE id <= ? GROUP BY algorithm_id"
+ALL = f"{SUMS} GROUP BY t.algorithm_id"
 # From the last one known, so that it is seen to be still the same
-SINCE = "SELECT id, algorithm_id, type, shares, price, timestamp FROM transactions WHERE id >= ? ORDER BY id"
-Row = tuple[int, int, str, int, float, str]
+SINCE = """
+SELECT id, algorithm_id, type, shares, price, timestamp,
+       NOT EXISTS (SELECT 1 FROM labels WHERE transaction_id = t.id) AS is_trade
+FROM transactions t WHERE id >= ? ORDER BY id
+"""
+Row = tuple[int, int, str, int, float, str, int]
 
 
 @dataclass
@@ -25,7 +30,7 @@ class _Sum:
     trades: int = 0
     lost: float = 0.0
 
-    def add(self, side: str, shares: int, price: float) -> None:
+    def add(self, side: str, shares: int, price: float, is_trade: int) -> None:
         sign = 1 if side == "buy" else -1
         cost = sign * shares * price
         total = self.invested + cost
@@ -33,7 +38,7 @@ class _Sum:
         self.lost += larger - total + smaller
         self.invested = total
         self.shares += sign * shares
-        self.trades += 1
+        self.trades += is_trade
 
 
 @dataclass
@@ -53,7 +58,7 @@ class RunningSums:
     def all(self, connection: sqlite3.Connection) -> dict[int, Sums]:
         """Return the sums of every card that has a transaction, as ``connection`` sees them now."""
         if connection.in_transaction:  # what it sees may yet be taken back
-            return _summed(connection.execute(f"{SUMS} GROUP BY algorithm_id").fetchall())
+            return _summed(connection.execute(ALL).fetchall())
         with self._lock:
             path = connection.execute("PRAGMA database_list").fetchone()[2]
             if path != self._memory.path or not self._bring_forward(connection):
@@ -71,18 +76,19 @@ class RunningSums:
         rows = [tuple(row) for row in connection.execute(SINCE, (last[0],))]
         if not rows or rows[0] != last:
             return False
-        for _, algo_id, side, shares, price, _ in rows[1:]:
-            self._memory.cards.setdefault(algo_id, _Sum()).add(side, shares, price)
+        for _, algo_id, side, shares, price, _, is_trade in rows[1:]:
+            self._memory.cards.setdefault(algo_id, _Sum()).add(side, shares, price, is_trade)
         self._memory.last = rows[-1]
         return True
 
 
 def _begin(path: str, connection: sqlite3.Connection) -> _Memory:
-    newest = connection.execute("SELECT MAX(id) FROM transactions").fetchone()[0]
-    if newest is None:
-        return _Memory(path)
-    last = tuple(connection.execute(SINCE, (newest,)).fetchone())
-    sums = _summed(connection.execute(UP_TO, (newest,)).fetchall())
+    with sqlite.snapshot(connection):
+        newest = connection.execute("SELECT MAX(id) FROM transactions").fetchone()[0]
+        if newest is None:
+            return _Memory(path)
+        last = tuple(connection.execute(SINCE, (newest,)).fetchone())
+        sums = _summed(connection.execute(ALL).fetchall())
     return _Memory(path, last, {number: _Sum(*of) for number, of in sums.items()})
 
 

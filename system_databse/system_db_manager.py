@@ -195,7 +195,7 @@ def get_transactions(algo_id: int) -> list[dict[str, Any]]:
 
 
 def get_sums(algo_id: int) -> Sums:
-    """Return a card's shares, net invested dollars and number of transactions."""
+    """Return a card's shares, net invested dollars and number of trades."""
     return _source.sums(algo_id)
 
 
@@ -210,11 +210,15 @@ def get_transactions_since(timestamp: str) -> list[dict[str, Any]]:
 def get_transactions_page(
     algo_id: int, before_id: int | None, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """Return a page of a card's transactions, newest first by id, and the next page's cursor."""
+    """Return a page of a card's transactions, newest first by id, and the next page's cursor.
+
+    ``label`` is None for what an order filled, else the kind of the correction.
+    """
     rows = (
         ledger()
         .execute(
-            "SELECT * FROM transactions WHERE algorithm_id = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            "SELECT t.*, l.kind AS label FROM transactions t LEFT JOIN labels l ON l.transaction_id = t.id"
+            " WHERE t.algorithm_id = ? AND t.id < ? ORDER BY t.id DESC LIMIT ?",
             (algo_id, before_id or 2**62, limit + 1),
         )
         .fetchall()

@@ -127,6 +127,7 @@ THINGS: dict[str, Schema] = {
         shares=WHOLE,
         price=NUMBER,
         timestamp=STAMP,
+        label={**or_null(TEXT), "description": "Of a correction (a split, say): it is no trade."},
     ),
     "Bar": thing(timestamp=STAMP, **BAR_FIGURES, volume=NUMBER),
     "Market": thing(

@@ -54,6 +54,20 @@ def test_transactions_newest_first_in_local_time(wall: Wall) -> None:
     assert rows(wall) == ["▼ SELL 5 @ 100.50 2 Jan, 08:40", "▲ BUY 1,125 @ 100.50 2 Jan, 07:35"]
 
 
+def test_a_correction_is_not_told_as_a_trade(wall: Wall) -> None:
+    wall.api.transactions = [
+        {**transaction(3, "sell", 71, 5), "label": "sold by hand"},
+        {**transaction(2, "buy", 70, 70), "label": "split"},
+        transaction(1, "buy", 5, 7),
+    ]
+    open_sheet(wall, "transactions")
+    assert rows(wall) == [
+        "SOLD BY HAND \u22125 @ 100.50 2 Jan, 08:41",
+        "SPLIT +70 @ 100.50 2 Jan, 08:40",
+        "▲ BUY 7 @ 100.50 2 Jan, 07:35",
+    ]
+
+
 def test_more_pages_follow_and_new_ones_come_on_top(wall: Wall) -> None:
     items = [transaction(number, "buy", number, number) for number in range(5, 0, -1)]
     wall.api.replies["GET algorithms/1/transactions"] = paged(items, 2, "id")
@@ -226,6 +240,11 @@ def test_marks_sit_on_the_bar_of_their_minute(call: Call) -> None:
     ]
     early = {**transaction(1, "buy", 0), "timestamp": "2024-01-01T00:00:00Z"}
     assert call("charts", "markers", session, [early]) == []
+    before_the_first_bar = {**transaction(1, "buy", 0), "timestamp": "2024-01-03T14:30:02Z"}
+    assert call("charts", "markers", session, [before_the_first_bar]) == []
+    assert (
+        call("charts", "markers", session, [{**transaction(2, "buy", 4), "label": "split"}]) == []
+    )
 
 
 def test_a_paused_card_goes_on(open_wall: OpenWall) -> None:

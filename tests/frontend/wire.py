@@ -49,7 +49,8 @@ def bars(count: int, day: str = "2024-01-02", first: float = 100.0) -> list[Json
 
 def transaction(number: int, kind: str, at: int, shares: int = 57) -> Json:
     stamp = minute(at).replace(":00Z", ":02Z")
-    return {"id": number, "type": kind, "shares": shares, "price": 100.5, "timestamp": stamp}
+    told: Json = {"id": number, "type": kind, "shares": shares, "price": 100.5, "timestamp": stamp}
+    return {**told, "label": None}
 
 
 def decision(at: int, action: str = "hold", shares: int = 0, reason: str = "no cross") -> Json:

@@ -95,6 +95,7 @@ def test_ten_for_one_multiplies_the_shares_and_leaves_the_profit(
     assert card_states.all_states() == {}
     notes = [note for _, note in labelled(labels.SPLIT)]
     assert notes == ["NVDA: 10:1 split of 2024-06-10"] * 2
+    assert card_calculations.calculate_trade_count(card) == 1
     follow(splits)
     follow(Splits(wrapper))  # another process
     assert card_calculations.calculate_position(card) == 70

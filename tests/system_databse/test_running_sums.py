@@ -11,13 +11,14 @@ from hypothesis import settings as rules
 from hypothesis import strategies as some
 
 from orchestra.base import sqlite
-from system_databse import system_db_manager
+from system_databse import card_calculations, labels, system_db_manager
 from system_databse.running_sums import RunningSums
 from tests.exchange_fixture import change
 
 GROUPED = """
 SELECT algorithm_id, SUM(CASE type WHEN 'buy' THEN shares ELSE -shares END),
-       SUM(CASE type WHEN 'buy' THEN shares * price ELSE -shares * price END), COUNT(*),
+       SUM(CASE type WHEN 'buy' THEN shares * price ELSE -shares * price END),
+       SUM(id NOT IN (SELECT transaction_id FROM labels WHERE transaction_id IS NOT NULL)),
        SUM(shares * price)
 FROM transactions GROUP BY algorithm_id
 """
@@ -25,6 +26,7 @@ ADD = (
     "INSERT INTO transactions (algorithm_id, type, shares, price, timestamp) VALUES (?, ?, ?, ?, ?)"
 )
 Trade = tuple[int, str, int, float]
+CORRECTED = 13  # shares of a transaction that is a correction
 CARDS = 4
 
 
@@ -36,7 +38,11 @@ def grouped() -> dict[int, tuple[int, float, int, float]]:
 
 def add(trades: list[Trade]) -> None:
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        connection.executemany(ADD, [(*trade, "2024-06-04T14:30:00Z") for trade in trades])
+        for card, side, shares, price in trades:
+            if shares == CORRECTED:
+                labels.correct(connection, card, side, shares, price, labels.ACCEPTED, "")
+            else:
+                connection.execute(ADD, (card, side, shares, price, "2024-06-04T14:30:00Z"))
 
 
 def assert_right(sums: RunningSums) -> None:
@@ -65,7 +71,7 @@ trades = some.lists(
     some.tuples(
         some.integers(1, CARDS),
         some.sampled_from(("buy", "sell")),
-        some.integers(1, 10_000),
+        some.one_of(some.just(CORRECTED), some.integers(1, 10_000)),
         some.floats(0.0001, 1e6, allow_nan=False),
     ),
     max_size=12,
@@ -80,6 +86,9 @@ def test_any_history_gives_what_a_group_by_gives(batches: list[list[Trade]], led
     for batch in batches:
         add(batch)
         assert_right(sums)
+    for card, (shares, _, trades, _) in grouped().items():
+        assert card_calculations.calculate_position(card) == shares
+        assert card_calculations.calculate_trade_count(card) == trades
 
 
 def test_a_file_that_was_replaced_empties_the_memory(ledger: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from database import db_manager
 from database.historical_pull import HistoricalFetcher
+from orchestra.base import sqlite
 from orchestra.simulator import Exchange
-from system_databse import card_states, decision_journal, system_db_manager
+from system_databse import card_states, decision_journal, labels, system_db_manager
 from system_databse.decision_journal import JournalledDecision
 from system_databse.system_db_manager import create_algorithm, record_buy, record_sell
 from tests.exchange_fixture import set_clock
@@ -310,6 +311,7 @@ def test_transactions_come_in_pages_newest_first(api: Api) -> None:
         "shares": 5,
         "price": 10.0,
         "timestamp": "2024-06-04T14:30:00Z",
+        "label": None,
     }
     second = api.read(f"{path}?limit=2&cursor={first['next']}")
     assert [row["shares"] for row in second["items"]] == [3, 2]
@@ -317,6 +319,23 @@ def test_transactions_come_in_pages_newest_first(api: Api) -> None:
     assert ([row["shares"] for row in last["items"]], last["next"]) == ([1], None)
     assert len(api.read(path)["items"]) == 5
     assert api.read(path)["next"] is None
+
+
+def test_a_correction_is_no_trade_and_says_what_it_is(api: Api) -> None:
+    card = create_algorithm("NVDA", "sma_crossover", 10_000)
+    record_buy(card, 50, 100.0)
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        labels.correct(
+            connection, card, "sell", 5, 101.0, labels.SOLD_BY_HAND, "not there any more"
+        )
+    for shown in (api.card(card), api.read(f"/api/algorithms/{card}")):
+        assert (shown["current_shares"], shown["trade_count"]) == (45, 1)
+        assert shown["marks"] == [["2024-06-04T14:30:00Z", "buy"]]
+    rows = api.read(f"/api/algorithms/{card}/transactions")["items"]
+    assert [(row["type"], row["label"]) for row in rows] == [
+        ("sell", "sold by hand"),
+        ("buy", None),
+    ]
 
 
 def test_a_page_has_fifty_rows_unless_asked_and_never_more_than_500(api: Api) -> None:
