@@ -12,11 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from orchestra.base import clock
 from orchestra.simulator import Exchange
 from orchestra.web.app import create_app
 from tests.exchange_fixture import OPEN_MARKET, running_exchange, set_clock
 
 Json = dict[str, Any]
+PATIENCE_SECONDS = 60.0
 CARD = {"ticker": "AAPL", "algorithm_type": "sma_crossover", "initial_capital": 10_000}
 
 
@@ -76,6 +78,17 @@ class Api:
         found = self.read(f"/api/algorithms/{number}")
         assert isinstance(found, dict)
         return found
+
+
+def ended(api: Api, number: int) -> Json:
+    """What came of a backtest, once nothing of it is at work any more."""
+    deadline = clock.elapsed() + PATIENCE_SECONDS
+    while True:
+        found = api.read(f"/api/backtests/{number}")
+        if found["status"] != "running":
+            return dict(found)
+        assert clock.elapsed() < deadline
+        clock.pause(0.05)
 
 
 def assert_error(response: TestResponse, status: int, code: str) -> Json:

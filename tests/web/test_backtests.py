@@ -14,11 +14,10 @@ from orchestra.base.market_calendar import MINUTE, nyse
 from orchestra.simulator import Exchange
 from system_databse import cycle_journal
 from tests.conftest import Configure
-from tests.web.conftest import Api, assert_error, new_api
+from tests.web.conftest import Api, assert_error, ended, new_api
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
 BODY = {"ticker": "AAPL", "algorithm_type": "buy_and_hold", "initial_capital": 10_000}
-PATIENCE_SECONDS = 60.0
 HANGS = """
 class Algorithm:
     def __init__(self, ticker, initial_capital): ...
@@ -46,16 +45,6 @@ def store(sessions: int) -> list[str]:
         ],
     )
     return stamps
-
-
-def ended(api: Api, number: int) -> dict[str, Any]:
-    deadline = clock.elapsed() + PATIENCE_SECONDS
-    while True:
-        found = api.read(f"/api/backtests/{number}")
-        if found["status"] != "running":
-            return dict(found)
-        assert clock.elapsed() < deadline
-        clock.pause(0.05)
 
 
 def asked(api: Api, **changes: object) -> dict[str, Any]:
