@@ -31,8 +31,9 @@ function consequences(card, open) {
   const shares = plural(card.current_shares, "share");
   const when = open ? "now" : "when the market opens";
   if (stateOf(card) === "stopping") return {};
-  if (card.status === "stopped") return { sell: `Sells the ${shares} at the market price ${when}.` };
   const held = card.current_shares > 0;
+  const stopped = card.status === "stopped";
+  if (stopped) return { sell: held ? `Sells the ${shares} at the market price ${when}.` : "Sells whatever it still gets." };
   return {
     keep: held ? `No more trades. The ${shares} stay in the account.` : "No more trades. It holds no shares.",
     sell: held

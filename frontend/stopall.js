@@ -8,6 +8,7 @@ const IDLE_MS = 120_000;
 const AGAIN_MS = 2000;
 
 const running = (cards) => cards.filter((card) => card.status === "running");
+const trading = (cards) => cards.filter((card) => card.status === "running" || card.order_open);
 const holding = (cards) => cards.filter((card) => card.current_shares > 0);
 const sharesOf = (cards) => cards.reduce((sum, card) => sum + Math.max(card.current_shares, 0), 0);
 
@@ -72,16 +73,17 @@ export class StopAll {
 
   #showProgress(cards, open) {
     const { liquidate, count } = this.#stopped;
-    const left = liquidate ? cards : running(cards);
+    const left = liquidate ? cards : trading(cards);
     setAttribute(this.progress, "max", Math.max(count, left.length, 1));
     setAttribute(this.progress, "value", Math.max(count, left.length, 1) - left.length);
     setText(this.says, left.length ? this.#underWay(left, open) : this.#done(cards));
   }
 
   #underWay(left, open) {
-    const shares = plural(sharesOf(left), "share");
-    if (!this.#stopped.liquidate) return `${plural(left.length, "card")} still trading.`;
-    return `${plural(left.length, "card")} and ${shares} to go${open ? "." : ": sold when the market opens."}`;
+    const cards = plural(left.length, "card");
+    if (!this.#stopped.liquidate) return `${cards} still trading.`;
+    if (sharesOf(left) === 0) return `${cards} to go: an order is under way.`;
+    return `${cards} and ${plural(sharesOf(left), "share")} to go${open ? "." : ": sold when the market opens."}`;
   }
 
   #done(cards) {

@@ -50,10 +50,10 @@ export class Store extends EventTarget {
     return this.answer !== null && this.age > Math.max(75, 2 * this.#delay);
   }
 
-  /** Cards to show: the running ones, and stopped ones that still hold shares. */
+  /** Cards to show: the running ones, and stopped ones that still hold shares or may get some. */
   get cards() {
     return (this.answer?.algorithms ?? []).filter(
-      (card) => card.status !== "stopped" || card.current_shares > 0,
+      (card) => card.status !== "stopped" || card.current_shares > 0 || card.order_open,
     );
   }
 

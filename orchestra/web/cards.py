@@ -8,6 +8,7 @@ from system_databse import (
     card_parameters,
     card_states,
     decision_journal,
+    order_journal,
     system_db_manager,
 )
 from system_databse.card_calculations import CardSums, with_calculations
@@ -16,14 +17,16 @@ Card = dict[str, Any]
 
 
 def cards(status: str | None = None) -> list[Card]:
-    """Return the cards: by default running ones and stopped ones that still hold shares.
+    """Return the cards: by default running ones and stopped ones that still hold shares or may get some.
 
     ``status`` is None, ``running``, ``stopped`` or ``all``.
     """
     sums = card_calculations.all_card_sums()
     rows = system_db_manager.get_all_algorithms(None if status in (None, "all") else status)
     if status is None:
-        rows = [row for row in rows if row["status"] == "running" or _holds(sums, row["id"])]
+        kept = order_journal.cards_with_open_orders()
+        kept |= {algo_id for algo_id, of_card in sums.items() if of_card.shares != 0}
+        rows = [row for row in rows if row["status"] == "running" or row["id"] in kept]
     return _complete(rows, sums)
 
 
@@ -38,6 +41,7 @@ def card(algo_id: int) -> Card | None:
 def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
     states = card_states.all_states()
     parameters = card_parameters.all_parameters()
+    under_way = order_journal.cards_with_open_orders()
     decisions = decision_journal.last_decisions([row["id"] for row in rows])
     completed = []
     for algo_id, worth in value_cards(rows, sums).items():
@@ -52,6 +56,7 @@ def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
                 "price_stale": worth.price_stale,
                 "state": state.state if state else row["status"],
                 "state_reason": state.reason if state else "",
+                "order_open": algo_id in under_way,
                 "last_decision": decisions.get(algo_id),
                 "parameters": parameters.get(algo_id, {}),
                 "spark": worth.spark(),
@@ -59,7 +64,3 @@ def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
             }
         )
     return completed
-
-
-def _holds(sums: dict[int, CardSums], algo_id: int) -> bool:
-    return algo_id in sums and sums[algo_id].shares != 0

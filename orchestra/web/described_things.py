@@ -105,6 +105,7 @@ THINGS: dict[str, Schema] = {
         invested=NUMBER,
         last_bar_at=or_null(STAMP),
         last_decision={"oneOf": [ref("LastDecision"), {"type": "null"}]},
+        order_open=YES_OR_NO,
         parameters=map_of(NUMBER),
         spark=list_of(row_of(STAMP, NUMBER)),
         marks=list_of(row_of(STAMP, one_of("buy", "sell"))),

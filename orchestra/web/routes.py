@@ -94,8 +94,8 @@ def stop_algorithm(algo_id: int) -> ResponseReturnValue:
         raise ApiError(400, "bad_input", f"Expected liquidate true or false, was {liquidate}.")
     card = card_or_404(algo_id)
     running = card["status"] == "running"
-    holds = card["current_shares"] > 0 and card["state"] != "stopping"
-    if liquidate == "true" and (running or holds):
+    holds = card["current_shares"] > 0 or card["order_open"]
+    if liquidate == "true" and (running or (holds and card["state"] != "stopping")):
         # One without shares too: a buy of this minute may be on its way
         card_states.stop_and_sell(algo_id)
     elif not system_db_manager.stop_algorithm(algo_id):

@@ -70,6 +70,32 @@ def test_a_card_from_its_first_dollar_to_its_last(open_wall: OpenWall, hand: typ
 
 
 @pytest.mark.parametrize("hand", HANDS)
+def test_a_card_is_stopped_and_keeps_its_shares(open_wall: OpenWall, hand: type[Hand]) -> None:
+    owner = take(open_wall, hand, FakeApi())
+    owner.press("[data-card='1']")
+    owner.hold("[data-drawer] [data-action=stop]")
+    owner.enter("2020")
+    owner.wall.card(1).wait_for(state="detached")
+    assert len(owner.wall.api.asked("DELETE", "algorithms/1?liquidate=false")) == 1
+
+
+@pytest.mark.parametrize("hand", HANDS)
+def test_every_card_is_stopped_and_keeps_its_shares(open_wall: OpenWall, hand: type[Hand]) -> None:
+    api = FakeApi()
+    api.replies["POST stop-all"] = Answer({"algorithms": [{"id": 1}]})
+    owner = take(open_wall, hand, api)
+    owner.press("[data-action=menu]")
+    owner.press("[data-action=stop-all]")
+    owner.hold("[data-action=stop]")
+    api.cards = [card(1, status="stopped", state="stopped")]
+    owner.enter("2020")
+    expect(owner.wall.find("[data-stop-all]")).to_contain_text("Nothing trades. 125 shares kept.")
+    owner.press("[data-action=cancel]")
+    expect(owner.wall.card(1)).to_contain_text("STOPPED")
+    assert [call.body for call in api.asked("POST", "stop-all")] == [{"liquidate": False}]
+
+
+@pytest.mark.parametrize("hand", HANDS)
 def test_everything_in_the_menu(open_wall: OpenWall, hand: type[Hand]) -> None:
     api = FakeApi()
     api.replies["PUT pin"] = Answer({"changed": True})

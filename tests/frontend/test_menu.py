@@ -43,6 +43,32 @@ def test_stop_all_sells_and_shows_how_it_goes(open_wall: OpenWall) -> None:
     expect(wall.find(".hint")).to_be_visible()
 
 
+def test_it_is_not_flat_while_a_buy_is_under_way(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    sheet = wall.find("[data-stop-all]")
+    buying: dict[str, Any] = {"status": "stopped", "state": "stopping", "order_open": True}
+    wall.api.cards = [card(3, current_shares=0, **buying)]
+    wall.hold("stop-sell")
+    wall.enter_pin()
+    expect(sheet).to_contain_text("1 card to go: an order is under way.")
+    wall.api.cards = [card(3, current_shares=7, status="stopped", state="stopping")]
+    expect(sheet).to_contain_text("1 card and 7 shares to go.")
+    wall.api.cards = []
+    expect(sheet).to_contain_text("Flat")
+
+
+def test_something_trades_while_a_buy_of_a_stopped_card_is_under_way(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    wall.api.cards = [card(3, current_shares=0, status="stopped", state="stopped", order_open=True)]
+    wall.hold("stop")
+    wall.enter_pin()
+    expect(wall.find("[data-stop-all]")).to_contain_text("1 card still trading.")
+    wall.api.cards = [card(3, current_shares=7, status="stopped", state="stopped")]
+    expect(wall.find("[data-stop-all]")).to_contain_text("Nothing trades. 7 shares kept.")
+
+
 def test_stop_all_keeps_the_shares(open_wall: OpenWall) -> None:
     wall = open_wall(three_cards())
     open_menu(wall, "stop-all")

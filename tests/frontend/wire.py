@@ -79,6 +79,7 @@ def card(number: int, pnl: float = 0.0, **changes: Any) -> Json:
         "created_at": "2024-01-02T14:30:20Z",
         "stopped_at": None,
         "current_shares": 125,
+        "order_open": False,
         "trade_count": 3,
         "current_value": 10000.0 + pnl,
         "pnl": pnl,

@@ -31,6 +31,7 @@ NEW_CARD = {
     "today_pnl": 0.0,
     "current_price": 0.0,
     "price_stale": False,
+    "order_open": False,
     "cash": 10000.0,
     "invested": 0.0,
     "last_bar_at": None,

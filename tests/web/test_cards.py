@@ -4,9 +4,15 @@ import pytest
 
 from database import db_manager
 from database.historical_pull import HistoricalFetcher
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
 from orchestra.simulator import Exchange
-from system_databse import card_states, decision_journal, labels, system_db_manager
+from system_databse import (
+    card_states,
+    decision_journal,
+    labels,
+    order_journal,
+    system_db_manager,
+)
 from system_databse.decision_journal import JournalledDecision
 from system_databse.system_db_manager import create_algorithm, record_buy, record_sell
 from tests.exchange_fixture import set_clock
@@ -274,6 +280,24 @@ def test_a_card_without_shares_may_have_a_buy_on_its_way(api: Api) -> None:
     response = api.stop(card, "?liquidate=true")
     assert (response.status_code, (response.json or {})["state"]) == (200, "stopping")
     assert api.cards() == []
+
+
+def test_a_stopped_card_whose_buy_is_under_way_is_not_gone(api: Api) -> None:
+    """What it still gets can be sold, and no sum misses it meanwhile."""
+    kept, gone = (create_algorithm("NVDA", "sma_crossover", 1_000) for _ in range(2))
+    order = order_journal.intend(kept, "NVDA", "buy", 5, clock.parse("2024-06-04T14:30:00Z"))
+    assert order is not None
+    for card in (kept, gone):
+        assert api.stop(card).status_code == 200
+    assert [(each["id"], each["current_shares"], each["order_open"]) for each in api.cards()] == [
+        (kept, 0, True)
+    ]
+    assert api.read("/api/algorithms")["totals"]["closed"] == 1
+    response = api.stop(kept, "?liquidate=true")
+    assert (response.status_code, (response.json or {})["state"]) == (200, "stopping")
+    order_journal.close_unfilled(order.client_order_id, "cancelled", "too late")
+    assert api.cards() == []
+    assert api.read("/api/algorithms")["totals"]["closed"] == 2
 
 
 def test_stopping_what_is_not_there(api: Api) -> None:

@@ -110,6 +110,17 @@ def test_stop_all_selling_everything_kept_shares_too(owner: Api) -> None:
     }
 
 
+def test_stop_all_sells_what_a_stopped_card_is_still_getting(owner: Api) -> None:
+    card = owner.added()
+    order_journal.intend(card["id"], "NVDA", "buy", 3, clock.parse("2024-06-04T14:30:00Z"))
+    owner.stop(card["id"])
+    answer = owner.post("/api/stop-all", {"liquidate": True}).json
+    assert answer is not None
+    assert [(each["id"], each["state"]) for each in answer["algorithms"]] == [
+        (card["id"], "stopping")
+    ]
+
+
 def test_stop_all_needs_to_be_told_about_the_shares(owner: Api) -> None:
     for wrong in ({}, {"liquidate": "true"}, {"liquidate": None}):
         assert_error(owner.post("/api/stop-all", wrong), 400, "bad_input")
