@@ -5,23 +5,27 @@ question is put to a system.db of the backtest's own, which is brought up to dat
 """
 
 import sqlite3
-from typing import Any
+from operator import is_
+from typing import cast
 
 from orchestra.base import settings, sqlite
 from system_databse import create_system_db, system_db_manager
 from system_databse.ledger_source import Sums
+from system_databse.newest_first import NewestFirst, Transaction
 
 UNITS = 1_000_000  # a dollar's; prices have at most six decimals, so the sums are exact
+MOST_LISTED = (
+    2_000  # transactions handed out as a list: to shift these costs less than to look at one
+)
 NAMES = ("id", "algorithm_id", "type", "shares", "price", "timestamp")
-Transaction = dict[str, Any]
 Row = tuple[int, int, str, int, float, str]
 
 
 class PastLedger:
     """A LedgerSource with one card, the first of its system.db.
 
-    The transactions handed out are the same list and dicts each time; ``unchanged`` tells whether an
-    algorithm wrote into them, and ``copies`` hands out copies instead.
+    The transactions handed out are the same list and dicts each time, and where they are many a view of
+    them; ``unchanged`` tells whether an algorithm wrote into them, and ``copies`` hands out copies instead.
     """
 
     read_only = True
@@ -35,9 +39,8 @@ class PastLedger:
         self._card = (ticker, algo_type, capital)
         self._copies = copies
         self._rows: list[Row] = []
-        self._handed: list[Transaction] = []  # newest first
-        self._newest: Transaction = {}
-        self._oldest: Transaction = {}
+        self._kept: list[Transaction] = []  # oldest first
+        self._handed: list[Transaction] = []  # newest first, of those that are listed
         self._written = 0
         self._is_changed = False
 
@@ -54,10 +57,10 @@ class PastLedger:
         """Record a fill."""
         self._look()
         row = (len(self._rows) + 1, self.algo_id, side, shares, price, timestamp)
-        self._newest = _dict(row)
-        self._oldest = self._oldest or self._newest
         self._rows.append(row)
-        self._handed.insert(0, self._newest)
+        self._kept.append(_dict(row))
+        if len(self._rows) <= MOST_LISTED:
+            self._handed.insert(0, self._kept[-1])
         signed = shares if side == "buy" else -shares
         self.shares += signed
         self.invested_units += signed * round(price * UNITS)
@@ -65,7 +68,11 @@ class PastLedger:
     def unchanged(self) -> bool:
         """Whether everything handed out is as it was."""
         self._look()
-        return not self._is_changed and self._handed == [_dict(row) for row in self._rows[::-1]]
+        return (
+            not self._is_changed
+            and all(map(is_, reversed(self._handed), self._kept))
+            and self._kept == list(map(_dict, self._rows))
+        )
 
     def transactions(self, algo_id: int) -> list[Transaction]:
         if algo_id != self.algo_id:
@@ -73,6 +80,8 @@ class PastLedger:
         if self._copies:
             return [_dict(row) for row in self._rows[::-1]]
         self._look()
+        if len(self._rows) > MOST_LISTED:
+            return cast(list[Transaction], NewestFirst(self._kept, self._change))
         return self._handed
 
     def sums(self, algo_id: int) -> Sums:
@@ -100,11 +109,15 @@ class PastLedger:
 
     def _look(self) -> None:
         """Notice at next to no cost what would be gone later, such as a list that was reversed."""
-        count, handed = len(self._rows), self._handed
+        handed, kept = self._handed, self._kept
+        count = min(len(kept), MOST_LISTED)
         if len(handed) != count or (
-            count and (handed[0] is not self._newest or handed[-1] is not self._oldest)
+            count and (handed[0] is not kept[count - 1] or handed[-1] is not kept[0])
         ):
-            self._is_changed = True
+            self._change()
+
+    def _change(self) -> None:
+        self._is_changed = True
 
 
 def _dict(row: Row) -> Transaction:
