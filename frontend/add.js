@@ -42,7 +42,12 @@ export class AddDialog {
   }
 
   cancel() {
-    this.#close(null);
+    this.#end(null);
+  }
+
+  #end(id) {
+    this.preview.draft(null); // nobody waits for it any more
+    this.#close(id);
   }
 
   key(name) {
@@ -160,7 +165,7 @@ export class AddDialog {
     this.#setBusy(true);
     try {
       const card = await this.send(this.#card());
-      this.#close(card.id ?? null);
+      this.#end(card.id ?? null);
     } catch (error) {
       const advice = error.unanswered ? ": see whether the card is there before trying again" : "";
       setText(this.error, error.message + advice);

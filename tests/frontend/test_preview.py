@@ -75,6 +75,26 @@ def test_another_draft_takes_its_place_and_an_incomplete_one_clears_it(dialog: W
     assert sums == [100, 1000]
 
 
+def test_a_closed_dialog_tries_nothing_any_more(dialog: Wall) -> None:
+    """A backtest that nobody waits for would only be in the minute's way."""
+    fill_in(dialog, "KO", "100")
+    dialog.act("cancel")
+    wait(dialog)
+    assert dialog.api.asked("POST", "backtests") == []
+
+
+def test_a_closed_dialog_looks_at_nothing_any_more(dialog: Wall) -> None:
+    dialog.api.replies["GET backtests/1"] = Answer(RUNNING)
+    fill_in(dialog, "KO", "100")
+    wait(dialog)
+    dialog.act("cancel")
+    dialog.settle()
+    before = len(dialog.api.asked("GET", "backtests/1"))
+    assert before > 0
+    wait(dialog)
+    assert len(dialog.api.asked("GET", "backtests/1")) == before
+
+
 def test_what_comes_too_late_is_not_shown(dialog: Wall) -> None:
     """The answer to a draft that was changed meanwhile."""
     dialog.api.replies["GET backtests/1"] = Answer(RUNNING)
