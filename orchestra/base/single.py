@@ -43,7 +43,11 @@ def one_of_many(what: str, database: Path) -> None:
 def _open(what: str, database: Path) -> int:
     database.parent.mkdir(parents=True, exist_ok=True)
     path = database.with_name(f"{database.name}.{what}.lock")
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.geteuid() == 0:  # what sudo leaves behind must not keep out the one who trades
+        owner = database.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
 
 
 def _lock(descriptor: int, kind: int, what: str, database: Path) -> None:

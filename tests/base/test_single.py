@@ -43,3 +43,14 @@ def test_the_second_is_told_the_firsts_pid_and_death_gives_the_place_free(tmp_pa
     with only_one("orchestrator", database):
         lock = database.with_name("system.db.orchestrator.lock")
         assert lock.read_text() == str(os.getpid())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root leaves a file that the owner cannot open")
+def test_what_root_leaves_is_the_folders_owners(tmp_path: Path) -> None:
+    """A ledger restored with sudo is traded on by the one whose folder it is."""
+    nobody = 65534
+    os.chown(tmp_path, nobody, nobody)
+    with only_one("orchestrator", tmp_path / "system.db"):
+        pass
+    found = (tmp_path / "system.db.orchestrator.lock").stat()
+    assert (found.st_uid, found.st_gid) == (nobody, nobody)
