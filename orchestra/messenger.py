@@ -9,7 +9,7 @@ import hashlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from orchestra import headlines
 from orchestra.base import clock, hiding, settings
 from orchestra.base.errors import AutoTraderError
 from orchestra.silence import Silence
+from orchestra.troubles import Troubles
 from system_databse import heartbeats, news
 
 PART = "notifications"  # of health
@@ -40,8 +41,8 @@ class Messenger:
         self.name = name
         self._listener = listener
         self._mark: news.Mark | None = None
-        self._silence = Silence()
-        self._own: list[str] = []  # what is in no database
+        self._silence, self._troubles = Silence(), Troubles()
+        self._own: list[tuple[str, str]] = []  # topic and sentence of what is in no database
         self._said: dict[str, float] = {}
         self._retry_seconds = RETRY_SECONDS
         self._not_before = 0.0  # on clock.elapsed's scale
@@ -53,28 +54,33 @@ class Messenger:
 
     def look(self) -> None:
         """Tell what is new, if anything is; where it cannot be told, later."""
-        self._own += self._silence.look()
+        self._own += self._heard_here()
         if clock.elapsed() < self._not_before:
             return
         if self._mark is None:
             self.listen()
         assert self._mark is not None
         items, mark = news.since(self._mark)
-        told = [("stopped", sentence) for sentence in self._own]
-        told += self._worth_telling(items)
+        told = self._own + self._worth_telling(items)
         if told and not self._send(told):
             return
         if told:
             news.keep_mark(self._listener, mark)
         self._mark, self._own = mark, []
 
+    def _heard_here(self) -> list[tuple[str, str]]:
+        """What is told by the signs of life alone; of a trader that is silent nothing else is known."""
+        told = [("stopped", sentence) for sentence in self._silence.look()]
+        if not self._silence.lasts:
+            told += [("problems", sentence) for sentence in self._troubles.look()]
+        return [each for each in told if each[0] in _wanted()]
+
     def _worth_telling(self, items: list[news.Item]) -> list[tuple[str, str]]:
         """Of what happened, what was asked for, and the same sentence once in a while only."""
-        wanted = settings.current().notify_about or settings.NOTIFY_TOPICS
         now, found = clock.elapsed(), []
         for item in items:
             topic, sentence = headlines.headline(item)
-            if topic not in wanted:
+            if topic not in _wanted():
                 continue
             if item.kind in ("event", "refusal"):
                 if now - self._said.get(sentence, -SAID_AGAIN_SECONDS) < SAID_AGAIN_SECONDS:
@@ -100,6 +106,10 @@ class Messenger:
             return False
         self.trouble, self._retry_seconds = "", RETRY_SECONDS
         return True
+
+
+def _wanted() -> Collection[str]:
+    return settings.current().notify_about or settings.NOTIFY_TOPICS
 
 
 def send(service: Any, text: str, *, urgent: bool = False) -> str:

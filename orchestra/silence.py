@@ -6,12 +6,15 @@ from system_databse.heartbeats import SILENT_AFTER_SECONDS
 
 
 class Silence:
-    """Counts by this process's own seconds: a clock that is set at boot makes nobody silent."""
+    """Counts by this process's own seconds: a clock that is set at boot makes nobody silent.
+
+    ``lasts`` while the trader is silent.
+    """
 
     def __init__(self) -> None:
         self._last: str | None = None
         self._heard_at = clock.elapsed()
-        self._is_silent = False
+        self.lasts = False
 
     def look(self) -> list[str]:
         """Return what is to be told: that it fell silent, once, and that it runs again."""
@@ -20,11 +23,11 @@ class Silence:
         silent_for = clock.elapsed() - self._heard_at
         if last != self._last:
             self._last, self._heard_at = last, clock.elapsed()
-            if self._is_silent:
-                self._is_silent = False
+            if self.lasts:
+                self.lasts = False
                 return [f"The trader runs again, after {silent_for / 60:.0f} minutes."]
-        elif silent_for > SILENT_AFTER_SECONDS and not self._is_silent:
-            self._is_silent = True
+        elif silent_for > SILENT_AFTER_SECONDS and not self.lasts:
+            self.lasts = True
             return [
                 f"The trader has given no sign of life for {silent_for:.0f} s: no card is asked."
             ]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from orchestra import messenger, silence
+from orchestra import messenger, silence, troubles
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import SettingsError
 from orchestra.base.settings import ROOT
@@ -182,6 +182,89 @@ def test_a_silent_trader_is_told_once_and_so_is_its_return(
     heartbeats.beat({"orchestrator": ("ok", "")})
     telling.look()
     assert office.lines[1:] == ["The trader runs again, after 0 minutes."]
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trouble lasts after a moment."""
+    monkeypatch.setattr(troubles, "LASTS_SECONDS", 0.4)
+    monkeypatch.setattr(troubles, "WELL_SECONDS", 0.2)
+
+
+def beat(**parts: tuple[str, str]) -> None:
+    heartbeats.beat({"orchestrator": ("ok", ""), "broker": ("ok", ""), **parts})
+
+
+def test_trouble_that_lasts_is_told_once_and_so_is_its_end(office: PostOffice, soon: None) -> None:
+    beat()
+    telling = teller()
+    beat(broker=("degraded", "No route to the exchange."), stream=("degraded", "It is mute."))
+    telling.look()
+    assert office.messages == []
+    until(lambda: telling.look() or office.messages)
+    assert (office.messages[0]["title"], office.messages[0]["type"]) == (
+        "AutoTrader SIMULATED",
+        "warning",
+    )
+    assert office.lines == [
+        "Trouble with the broker for 0 minutes: No route to the exchange.",
+        "Trouble with the stream of bars for 0 minutes: It is mute.",
+    ]
+    telling.look()
+    beat(stream=("degraded", "It is mute."))
+    until(lambda: telling.look() or len(office.messages) > 1)
+    beat(stream=("ok", ""))
+    until(lambda: telling.look() or len(office.messages) > 2)
+    assert office.lines[2:] == [
+        "Well again: the broker, after 0 minutes.",
+        "Well again: the stream of bars, after 0 minutes.",
+    ]
+
+
+def test_a_short_trouble_is_told_to_nobody(office: PostOffice, soon: None) -> None:
+    telling = teller()
+    for _ in range(3):  # together longer than a trouble that lasts
+        beat(broker=("degraded", "No route."))
+        telling.look()
+        clock.pause(0.2)
+        beat()
+        telling.look()
+    assert office.messages == []
+
+
+def test_while_the_market_is_closed_there_is_more_patience(office: PostOffice, soon: None) -> None:
+    set_clock("2024-06-04T03:00:00Z")
+    telling = teller()
+    beat(broker=("down", "Closed for maintenance."))
+    telling.look()
+    clock.pause(0.5)
+    telling.look()
+    assert office.messages == []
+    set_clock(OPEN_MARKET)
+    telling.look()
+    assert len(office.lines) == 1
+
+
+def test_of_a_silent_trader_no_old_trouble_is_told(
+    office: PostOffice, soon: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SILENT_AFTER_SECONDS", 0.1)
+    beat(broker=("degraded", "No route."))
+    telling = teller()
+    until(lambda: telling.look() or office.messages)
+    clock.pause(0.5)
+    telling.look()
+    [line] = office.lines
+    assert line.startswith("The trader has given no sign of life")
+
+
+def test_who_asked_for_fills_alone_is_told_of_no_trouble(office: PostOffice, soon: None) -> None:
+    change(NOTIFY_ABOUT="fills")
+    beat(broker=("degraded", "No route."))
+    telling = teller()
+    clock.pause(0.5)
+    telling.look()
+    assert office.messages == []
 
 
 def test_at_power_on_nobody_is_silent_yet(office: PostOffice) -> None:
