@@ -135,7 +135,9 @@ class _Trader:
         self._wrapper = wrapper
         self._cycle = cycle
         self._websockets = websocket_manager
-        self._last_minute: datetime | None = None  # the last that was kept, or is on record
+        self._last_minute: datetime | None = (
+            None  # up to which every minute was kept, or is on record
+        )
         self._close_due = False  # whether a session's end is yet to be worked off
         self._full_since: str | None = None  # since when nothing could be stored
         self._downtime_noted = False
@@ -180,7 +182,7 @@ class _Trader:
         now = clock.now()
         if not self._downtime_noted:  # here, where it is known which minute the first cycle is for
             missed_minutes.note_downtime(now)
-            self._downtime_noted = True
+            self._downtime_noted, self._last_minute = True, floor_minute(now) - MINUTE
         if calendar().is_open(now):
             minute = floor_minute(now)
             if minute != self._last_minute:
@@ -189,12 +191,12 @@ class _Trader:
         else:
             if self._close_due:
                 self._close_session(now)
-            self._sleep_while_closed(stop)
+            self._sleep_while_closed(now, stop)
 
     def _close_session(self, now: datetime) -> None:
         """Work off a session's end; what a full disk interrupts is all done again, which harms nothing."""
         self._note_skipped(now)
-        self._last_minute = None
+        self._last_minute = floor_minute(now)
         self._cycle.end_session(now)
         self._cycle.audit(look_far=True)
         self._signs.note_wear()
@@ -298,9 +300,11 @@ class _Trader:
         )
         clock.wait_until(next_minute, stop, clock.WAKE_UP)
 
-    def _sleep_while_closed(self, stop: threading.Event) -> None:
-        """Sleep until the earlier of 15 minutes and the next open, with signs of life between."""
-        now = clock.now()
+    def _sleep_while_closed(self, now: datetime, stop: threading.Event) -> None:
+        """Sleep until the earlier of 15 minutes after ``now``, when it was closed, and the open after it.
+
+        The market may have opened since, for a session's end may be worked off late.
+        """
         until, delay = now + CLOSED_SLEEP, clock.NO_DELAY
         self._broker_calendar.follow()
         next_open = calendar().next_open(now)
