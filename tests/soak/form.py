@@ -10,6 +10,7 @@ MINUTE = timedelta(minutes=1)
 LAST_DAY = date(2024, 11, 29)  # a half day; the clocks change on 2024-11-03
 CARDS = 10
 TICKERS = ("AAPL", "NVDA", "SPY", "TSLA", "F", "VOO")
+SPLIT_TICKER = "F"
 CAPITAL = 4_000
 FULL_DAYS = 30
 SHORTEST_DAYS = 3  # fewer hold no two sessions: then it is the short form

@@ -1,6 +1,7 @@
 """Memory and descriptors of each process through the days, and whether one that lives on grows."""
 
 from dataclasses import dataclass
+from statistics import median
 
 from tests.soak.journal import Row, of_kind
 
@@ -13,20 +14,23 @@ ROLES = {  # by their heading
     "gunicorn's worker": "gunicorn's worker",
     "exchange": "exchange",
 }
-SETTLED_SAMPLES = 3  # of a life: two days' starts and ends, before which a process may still fill
+SETTLED_DAYS = 2  # of a life, the second of which is what its last one is held against
 
 
 @dataclass(frozen=True)
 class Life:
-    """One process from the sample that counts as its settled state to its last."""
+    """One process on its second calm day and on its last.
+
+    ``pss`` (kB) is the median of a day's looks. ``descriptors`` is the fewest of them: a request or an
+    order under way opens some for as long as it lasts, what is never closed is there at every look.
+    """
 
     role: str
     pid: int
-    samples: int
     from_day: str
     to_day: str
-    pss_first: int  # kB
-    pss_last: int
+    pss_first: float
+    pss_last: float
     descriptors_first: int
     descriptors_last: int
 
@@ -45,36 +49,38 @@ def lives(rows: list[Row], since: str) -> list[Life]:
     A fair comparison needs one life: what was killed in between has no growth, only a new start.
     """
     samples = [row for row in of_kind(rows, "sample") if row["day"] >= since]
-    seen: dict[tuple[str, int], list[tuple[str, Row]]] = {}
+    days = list(dict.fromkeys(row["day"] for row in samples))
+    seen: dict[tuple[str, int], dict[str, list[Row]]] = {}
     for sample in samples:
         for each in sample["processes"]:
-            seen.setdefault((each["role"], each["pid"]), []).append((sample["day"], each))
-    last = {(each["role"], each["pid"]) for each in samples[-1]["processes"]} if samples else set()
+            looks = seen.setdefault((each["role"], each["pid"]), {})
+            looks.setdefault(sample["day"], []).append(each)
     found = []
-    for (role, pid), states in sorted(seen.items()):
-        if (role, pid) not in last or len(states) <= SETTLED_SAMPLES + 1:
+    for (role, pid), looks in sorted(seen.items()):
+        if list(looks) != days or len(days) <= SETTLED_DAYS:
             continue
-        (from_day, first), (to_day, final) = states[SETTLED_SAMPLES], states[-1]
+        first, last = looks[days[SETTLED_DAYS - 1]], looks[days[-1]]
         found.append(
             Life(
                 role,
                 pid,
-                len(states) - SETTLED_SAMPLES,
-                from_day,
-                to_day,
-                first["pss_kb"],
-                final["pss_kb"],
-                first["descriptors"],
-                final["descriptors"],
+                days[SETTLED_DAYS - 1],
+                days[-1],
+                median(each["pss_kb"] for each in first),
+                median(each["pss_kb"] for each in last),
+                min(each["descriptors"] for each in first),
+                min(each["descriptors"] for each in last),
             )
         )
     return found
 
 
 def table(rows: list[Row]) -> list[list[str]]:
-    """Memory and descriptors of each role in every sample, with a head."""
+    """Memory and descriptors of each role at the start and the end of each day, with a head."""
     found = [["day", "moment", *ROLES]]
     for row in of_kind(rows, "sample"):
+        if row["moment"] not in ("start", "end"):
+            continue
         cells = []
         for name in ROLES.values():
             each = [process for process in row["processes"] if process["role"] == name]

@@ -10,7 +10,7 @@ import requests
 
 from orchestra.base import clock
 from tests.processes import Terminal
-from tests.soak.form import CAPITAL, CARDS, TICKERS
+from tests.soak.form import CAPITAL, CARDS, SPLIT_TICKER, TICKERS
 from tests.soak.journal import Journal
 
 ATTEMPTS = 12
@@ -23,6 +23,7 @@ STYLES: tuple[tuple[str, dict[str, float]], ...] = (  # shelf algorithms, set to
     ("lot_by_lot", {"lots": 4, "step": 0.03, "gain": 0.03}),
     ("sma_crossover", {"short": 3, "long": 9}),
 )
+HOLDER: tuple[str, dict[str, float]] = ("buy_and_hold", {})  # on the ticker that splits
 Card = dict[str, Any]
 
 
@@ -81,6 +82,8 @@ class Owner:
     def _add(self, token: str) -> str:
         ticker = TICKERS[self._added % len(TICKERS)]
         algorithm, parameters = STYLES[self._added % len(STYLES)]
+        if self._added == TICKERS.index(SPLIT_TICKER):  # so that the split meets shares
+            algorithm, parameters = HOLDER
         body = {
             "ticker": ticker,
             "algorithm_type": algorithm,
@@ -95,15 +98,19 @@ class Owner:
         """Stop and sell one card; a new one takes its place once that is sold."""
         cards = self._terminal.cards("running")
         if len(cards) >= CARDS:
-            card = self._rng.choice(cards)
+            card = self._one_of(cards)
             self._call("DELETE", f"/api/algorithms/{card['id']}?liquidate=true", token)
         return self._add(token)
 
     def _keep(self, token: str) -> str:
         """Stop a card and keep its shares."""
-        card = self._rng.choice(self._terminal.cards("running"))
+        card = self._one_of(self._terminal.cards("running"))
         self._call("DELETE", f"/api/algorithms/{card['id']}?liquidate=false", token)
         return f"kept {card['display_name']}"
+
+    def _one_of(self, cards: list[Card]) -> Card:
+        """A card to be stopped: any but the one that holds through the split."""
+        return self._rng.choice([card for card in cards if card["algorithm_type"] != HOLDER[0]])
 
     def _sell_kept(self, token: str) -> str:
         """Sell what stopped cards still hold, and fill the wall up again."""

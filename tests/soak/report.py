@@ -194,6 +194,8 @@ class _Writer:
             self._fail(f"... and {len(found.differences) - 10} more differences.")
         if self._complete and found.open:
             self._fail(f"Orders without an end: {', '.join(found.open)}.")
+        if self._complete and not found.corrections:
+            self._fail("The split met no shares.")
         table = [
             ["orders filled at the exchange", str(found.filled_orders)],
             ["orders the journal has as filled", str(found.journalled)],
@@ -280,8 +282,10 @@ class _Writer:
         if self._complete and not found:
             self._fail("No process lived through the calm days: growth cannot be judged.")
         return (
-            f"{text}\n\nFrom {since} on nothing was killed (faults went on); growth of what lived"
-            " through those days, after its second day:\n\n" + _markdown(memory.growth_table(found))
+            f"{text}\n\nFrom {since} on nothing was killed (faults went on). What lived through those"
+            " days, its last day held against its second: the median of the day's looks at its memory,"
+            " and the fewest descriptors that it had open at any of them (requests and orders under way"
+            " come and go; what is never closed stays):\n\n" + _markdown(memory.growth_table(found))
         )
 
     def _owner(self) -> str:

@@ -28,6 +28,7 @@ from tests.soak.supervisor import Supervisor
 
 RETRY_SECONDS = 0.5
 KILL_PATIENCE_SECONDS = 40.0
+LOOKS = 10  # at memory and descriptors in a session, beside those at its start and its end
 DAY_PATIENCE = 3 * MINUTE  # for the books of a day to be closed after its session
 WISHES = ("fund", "swap", "fund", "keep", "sell_kept", "swap", "fund")
 Work = Callable[[], None]
@@ -114,6 +115,9 @@ class _Soak:
 
     def _plan_day(self, number: int, session: Session) -> None:
         self._at(session.open + 2 * MINUTE, lambda: self._sample(session, "start"))
+        for part in range(1, LOOKS):
+            at = session.open + timedelta(seconds=part / LOOKS * session.minutes * 60)
+            self._at(at, lambda: self._sample(session, "between"))
         self._at(session.close + MINUTE / 2, lambda: self._close_day(session))
         for wish in (WISHES[number % len(WISHES)], WISHES[(number + 3) % len(WISHES)], "fill"):
             seconds = self._rng.uniform(0.1, 0.8) * session.minutes * 60

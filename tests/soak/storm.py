@@ -11,12 +11,11 @@ from typing import Any
 
 from orchestra.base.market_calendar import NEW_YORK
 from orchestra.simulator.garbling import HOWS
-from tests.soak.form import MINUTE, TICKERS, Form, Session
+from tests.soak.form import MINUTE, SPLIT_TICKER, TICKERS, Form, Session
 
 TARGETS = ("orchestrator", "gunicorn", "gunicorn's worker", "an algorithm's worker", "exchange")
 FAULTS_A_SESSION = 12
 FACTS = ("early_close", "split")  # of the market: they stand for good, whoever is killed
-SPLIT_TICKER = "F"
 EARLY_CLOSE = timedelta(hours=1)  # before the regular one
 PATHS = ("", "/v2/orders", "/v2/positions", "/v2/stocks", "/v2/account")
 

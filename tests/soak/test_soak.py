@@ -188,12 +188,18 @@ def test_each_minute_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_growth_is_seen_in_what_lived_through_the_calm_days() -> None:
-    def sample(day: int, pss: int, pid: int = 5) -> dict[str, object]:
-        process = {"role": "exchange", "pid": pid, "pss_kb": pss, "descriptors": 9}
+    def look(day: int, pss: int, descriptors: int, pid: int = 5) -> dict[str, object]:
+        process = {"role": "exchange", "pid": pid, "pss_kb": pss, "descriptors": descriptors}
         return {"what": "sample", "day": f"2024-06-{day:02}", "processes": [process]}
 
-    rows = [sample(day, 1000 + 10 * day) for day in (3, 4, 5, 6, 7, 10)]
+    def day(number: int, pss: int, descriptors: int) -> list[dict[str, object]]:
+        """Three looks: memory and descriptors have a moment's height in one of them."""
+        heights = ((0, 2), (500, 0), (1, 1))
+        return [look(number, pss + more, descriptors + some) for more, some in heights]
+
+    rows = [row for n in (3, 4, 5, 6, 7) for row in day(n, 1000 + 10 * n, 9 + n // 6)]
     [life] = memory.lives(rows, "2024-06-04")
-    assert (life.from_day, life.to_day) == ("2024-06-07", "2024-06-10")
-    assert life.growth == pytest.approx(1100 / 1070 - 1)
-    assert memory.lives([*rows, sample(11, 1200, pid=6)], "2024-06-04") == []
+    assert (life.from_day, life.to_day) == ("2024-06-05", "2024-06-07")
+    assert life.growth == pytest.approx(1071 / 1051 - 1)
+    assert (life.descriptors_first, life.descriptors_last) == (9, 10)
+    assert memory.lives([*rows, look(10, 1200, 9, pid=6)], "2024-06-04") == []
