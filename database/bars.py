@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import islice
-from operator import lt
+from operator import itemgetter, lt
 from typing import Any
 
 from database import checks, gaps
@@ -28,6 +28,7 @@ REPLACED = """SELECT timestamp, open, high, low, close, volume FROM replaced_bar
 PRICE = """SELECT close FROM bars WHERE ticker = ? AND timestamp <= ?
            ORDER BY timestamp DESC LIMIT 1"""
 ADD = "INSERT OR IGNORE INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)"
+FIGURES = itemgetter(*checks.FIELDS)
 REPLACE = """INSERT INTO bars VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (ticker, timestamp) DO UPDATE SET open = excluded.open,
              high = excluded.high, low = excluded.low, close = excluded.close,
@@ -111,18 +112,19 @@ def rows_of(given: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Row]:
     """
     rows = []
     day, times = "", frozenset[str]()
-    bar: Any = None
+    usual, bar = object(), None  # the last stamp found to be in a session, the bar at hand
     try:
         for ticker, bar in given:
             stamp = bar["timestamp"]
-            if stamp[:10] != day:
-                day = stamp[:10]
-                times = _session_times(calendar(), day)
-            if stamp[10:] in times:
-                prices = bar["open"], bar["high"], bar["low"], bar["close"]
-                rows.append((ticker, stamp, *prices, bar["volume"]))
-            else:
-                checks.minute(stamp)
+            if stamp != usual:  # a minute's bars come one after the other
+                if stamp[:10] != day:
+                    day = stamp[:10]
+                    times = _session_times(calendar(), day)
+                if stamp[10:] not in times:
+                    checks.minute(stamp)
+                    continue
+                usual = stamp
+            rows.append((ticker, *FIGURES(bar)))
     except (KeyError, TypeError):
         raise BadInput(_first_fault([bar])) from None
     return rows

@@ -7,7 +7,7 @@ bar that has not ended by the market clock. Wrong arguments raise BadInput and c
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from database import arrivals, bars, checks, gaps, schema
@@ -40,6 +40,7 @@ __all__ = [
     "insert_historical_data",
     "insert_minute_bars",
     "insert_minute_data",
+    "lacking",
     "newest_bar",
     "newest_bars",
     "recorded_source",
@@ -123,18 +124,18 @@ def insert_minute_bars(
     after the minute's end.
     """
     rows = bars.rows_of(bars_by_ticker)
-    tickers_of: dict[str, list[str]] = {}
-    for row in rows:
-        tickers_of.setdefault(row[1], []).append(row[0])
+    minutes = sorted({row[1] for row in rows})
     connection = schema.stocks()
-    new = schema.unknown(connection, chain.from_iterable(tickers_of.values()))
+    new = schema.unknown(connection, (row[0] for row in rows))
     with sqlite.transaction(connection):
-        schema.add_tickers(connection, new)
+        if new:
+            schema.add_tickers(connection, new)
         stored = bars.store(connection, rows)
-        for minute in sorted(tickers_of):
-            gaps.cover_minute(connection, tickers_of[minute], minute)
+        for minute in minutes:
+            if gaps.is_time_to_cover(minute):
+                gaps.cover_minute(connection, [row[0] for row in rows if row[1] == minute], minute)
         if streamed:
-            came = {minute: streamed[minute] for minute in tickers_of if minute in streamed}
+            came = {minute: streamed[minute] for minute in minutes if minute in streamed}
             arrivals.note(connection, "streamed", came)
     return stored
 
@@ -193,6 +194,17 @@ def check_data_exists(ticker: str, start: str, end: str) -> list[tuple[str, str]
     if wanted is None:
         return []
     return [gaps.stamps(found) for found in _source.missing(ticker, wanted)]
+
+
+def lacking(tickers: Iterable[str], minute: str) -> set[str]:
+    """Return those of the tickers that nobody has answered for in this open minute."""
+    connection, number = schema.stocks(), gaps.number_of(minute)
+    return {
+        each
+        for each in tickers
+        if gaps.known_since(connection, each, minute) is None
+        and gaps.missing(connection, each, (number, number))
+    }
 
 
 def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) -> list[Bar]:

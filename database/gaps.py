@@ -1,24 +1,25 @@
 """What the exchange has answered for: closed ranges of minutes per ticker, and the gaps between them.
 
 A minute inside a range without a bar had no trade. Ranges that no open minute separates are one range,
-so nights, weekends and holidays cost nothing. Inside this file a minute is its number in the calendar.
+so nights, weekends and holidays cost nothing. A stored bar answers for its minute by itself: a range
+takes in the streamed bars before it when it is next entered, not with each of them.
+Inside this file a minute is its number in the calendar.
 """
 
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from database.calendar import calendar
 from orchestra.base import clock, sqlite
-from orchestra.base.market_calendar import floor_minute
+from orchestra.base.market_calendar import MINUTE, MarketCalendar, floor_minute
 
 Range = tuple[int, int]  # minute numbers, both included
 Stamps = tuple[str, str]  # the same as stamps
 
 ANY_TICKER = "*"  # in ``asked``: nothing is answered, whatever is asked for
-EXTEND = """UPDATE coverage SET last = ?1 WHERE last = ?2 AND ticker IN ({}) AND NOT EXISTS
-            (SELECT 1 FROM coverage AS later WHERE later.ticker = coverage.ticker
-             AND later.first > ?2)"""
+COVERED_AT = ("29", "59")  # minutes of an hour
 SETTLING = timedelta(seconds=30)  # so long after its end a minute's bar may still be on its way
 
 
@@ -34,51 +35,64 @@ def stamps(found: Range) -> Stamps:
 
 
 def stamp_of(number: int) -> str:
-    return clock.stamp(calendar().minute_at(number))
+    return _stamp(calendar(), number)
+
+
+@lru_cache(maxsize=1024)  # a minute asks for the same few, ticker after ticker
+def _stamp(hours: MarketCalendar, number: int) -> str:
+    return clock.stamp(hours.minute_at(number))
 
 
 def number_of(stamp: str) -> int:
     return calendar().minute_number(datetime.fromisoformat(stamp))
 
 
+def _end_of(stamp: str) -> int:
+    """The open minute that a range ends with; its stamp may have been taken out of the calendar since."""
+    return calendar().minute_number(datetime.fromisoformat(stamp) + MINUTE) - 1
+
+
 def cover(connection: sqlite3.Connection, ticker: str, found: Range) -> None:
-    """Enter one answered range, merged with its neighbours, inside the caller's transaction."""
+    """Enter one answered range, merged with its neighbours, inside the caller's transaction.
+
+    A range before it that only bars separate from it is a neighbour.
+    """
     low, high = found
     beyond = stamp_of(min(high + 1, calendar().open_minutes_in_all - 1))
-    before = stamp_of(max(low - 1, 0))
     merged = []
     rows = connection.execute(
         "SELECT first, last FROM coverage WHERE ticker = ? AND first <= ? ORDER BY first DESC",
         (ticker, beyond),
     )
     for first, last in rows:
-        if last < before:
+        begin, end = number_of(first), _end_of(last)
+        if begin <= found[0] and found[1] <= end:
+            rows.close()
+            return
+        if end < low - 1 and not _is_full_of_bars(connection, ticker, (end + 1, low - 1)):
             break
-        merged.append((first, last))
+        merged.append(first)
+        low, high = min(low, begin), max(high, end)
     rows.close()
-    if any(number_of(first) <= low and high <= number_of(last) for first, last in merged[:1]):
-        return
     connection.executemany(
-        "DELETE FROM coverage WHERE ticker = ? AND first = ?",
-        [(ticker, first) for first, _ in merged],
+        "DELETE FROM coverage WHERE ticker = ? AND first = ?", [(ticker, each) for each in merged]
     )
-    first = min([stamp_of(low), *(first for first, _ in merged)])
-    last = max([stamp_of(high), *(last for _, last in merged)])
-    connection.execute("INSERT INTO coverage VALUES (?, ?, ?)", (ticker, first, last))
+    connection.execute("INSERT INTO coverage VALUES (?, ?, ?)", (ticker, *stamps((low, high))))
 
 
-def cover_minute(connection: sqlite3.Connection, tickers: list[str], minute: str) -> None:
-    """Enter one minute for several tickers, inside the caller's transaction.
+def is_time_to_cover(minute: str) -> bool:
+    """Whether a streamed minute is to be entered: twice an hour, every session's last among them.
 
-    For tickers whose last range ends one minute earlier, as in a running session, it is one statement.
+    Each would cost as much as storing its bars, which answer for it meanwhile.
     """
+    return minute[14:16] in COVERED_AT
+
+
+def cover_minute(connection: sqlite3.Connection, tickers: Iterable[str], minute: str) -> None:
+    """Enter one minute for several tickers, inside the caller's transaction."""
     number = number_of(minute)
-    previous = stamp_of(max(number - 1, 0))
-    statement = EXTEND.format(", ".join("?" * len(tickers)))
-    extended = connection.execute(statement, (minute, previous, *tickers)).rowcount
-    if extended < len(tickers):
-        for ticker in tickers:
-            cover(connection, ticker, (number, number))
+    for ticker in tickers:
+        cover(connection, ticker, (number, number))
 
 
 def missing(connection: sqlite3.Connection, ticker: str, wanted: Range) -> list[Range]:
@@ -95,10 +109,10 @@ def missing(connection: sqlite3.Connection, ticker: str, wanted: Range) -> list[
     for first, last in rows:
         if number_of(first) > position:
             found.append((position, number_of(first) - 1))
-        position = max(position, number_of(last) + 1)
+        position = max(position, _end_of(last) + 1)
     if position <= high:
         found.append((position, high))
-    return found
+    return [part for hole in found for part in _without_bars(connection, ticker, hole)]
 
 
 def joined(ranges: Iterable[Range], slack: int) -> list[Range]:
@@ -115,19 +129,28 @@ def joined(ranges: Iterable[Range], slack: int) -> list[Range]:
 def known_from(connection: sqlite3.Connection, ticker: str, default: int) -> int:
     """The oldest minute that was ever answered for, or ``default``."""
     row = connection.execute(
-        "SELECT min(first) FROM coverage WHERE ticker = ?", (ticker,)
+        """SELECT (SELECT min(first) FROM coverage WHERE ticker = ?1),
+                  (SELECT min(timestamp) FROM bars WHERE ticker = ?1)""",
+        (ticker,),
     ).fetchone()
-    return default if row[0] is None else number_of(row[0])
+    return min((number_of(each) for each in row if each is not None), default=default)
 
 
 def known_since(connection: sqlite3.Connection, ticker: str, last: str) -> str | None:
-    """The first minute of the unbroken answered range that holds the open minute ``last``."""
+    """The first minute of a range that holds the open minute ``last``, or that bars lead from to it."""
     row = connection.execute(
         """SELECT first, last FROM coverage WHERE ticker = ? AND first <= ?
            ORDER BY first DESC LIMIT 1""",
         (ticker, last),
     ).fetchone()
-    return row[0] if row is not None and row[1] >= last else None
+    if row is None:
+        return None
+    first, end = row
+    if end < last:
+        since_then = (_end_of(end) + 1, number_of(last))
+        if not _is_full_of_bars(connection, ticker, since_then):
+            return None
+    return str(first)
 
 
 def settled(asked: Range, newest_bar: str | None) -> Range | None:
@@ -180,6 +203,39 @@ def without(ranges: list[Range], taken: Range | None) -> list[Range]:
     for low, high in ranges:
         found += [(low, min(high, taken[0] - 1)), (max(low, taken[1] + 1), high)]
     return [(low, high) for low, high in dict.fromkeys(found) if low <= high]
+
+
+def _without_bars(connection: sqlite3.Connection, ticker: str, hole: Range) -> list[Range]:
+    """The parts of a hole in the ranges whose bars are not stored either."""
+    if _is_full_of_bars(connection, ticker, hole):
+        return []
+    low, found = hole[0], []
+    rows = connection.execute(
+        "SELECT timestamp FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?"
+        " ORDER BY timestamp",
+        (ticker, *stamps(hole)),
+    )
+    for (stamp,) in rows:
+        number = number_of(stamp)
+        if stamp_of(number) != stamp:
+            continue  # its minute was taken out of the calendar
+        if number > low:
+            found.append((low, number - 1))
+        low = number + 1
+    return [*found, (low, hole[1])] if low <= hole[1] else found
+
+
+def _is_full_of_bars(connection: sqlite3.Connection, ticker: str, found: Range) -> bool:
+    """Whether every minute of a range has its bar; a range beyond one session is not looked through."""
+    first, last = stamps(found)
+    minutes = found[1] - found[0] + 1
+    if (datetime.fromisoformat(last) - datetime.fromisoformat(first)) // MINUTE + 1 != minutes:
+        return False
+    row = connection.execute(
+        "SELECT count(*) FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?",
+        (ticker, first, last),
+    ).fetchone()
+    return bool(row[0] == minutes)
 
 
 def _this_minute() -> str:

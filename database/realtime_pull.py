@@ -160,10 +160,7 @@ class RealtimeStreamer:
         ``until`` is an instant on ``clock.elapsed``'s scale. What is known already is not waited for.
         """
         stamp = clock.stamp(minute)
-        unknown = {
-            ticker for ticker in tickers if db_manager.check_data_exists(ticker, stamp, stamp)
-        }
-        return self._writer.wait_for(unknown, stamp, until)
+        return self._writer.wait_for(db_manager.lacking(tickers, stamp), stamp, until)
 
     @property
     def met_damage(self) -> bool:

@@ -165,8 +165,7 @@ class Cycle:
             HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
         except AutoTraderError as error:
             log.warning("Bars of %s are missing: %s", due, error)
-        still = [each for each in late if db_manager.check_data_exists(each, due, due)]
-        arrivals.note_asked(bar_minute, still)
+        arrivals.note_asked(bar_minute, db_manager.lacking(late, due))
 
     def _exits(self, minute: datetime, unsettled: set[int]) -> list[Intent]:
         """Sell what cards hold that were stopped with 'sell'."""

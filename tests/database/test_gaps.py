@@ -1,14 +1,15 @@
 """Coverage: literal cases, and random ones against a plain set of minutes."""
 
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from database import db_manager, gaps, schema
-from orchestra.base import sqlite
+from database import calendar, db_manager, gaps, schema
+from orchestra.base import clock, sqlite
+from orchestra.base.market_calendar import Session, nyse
 from tests.database.conftest import At, bar
 
 
@@ -88,15 +89,70 @@ def test_a_stored_bar_covers_its_own_minute_only() -> None:
     ]
 
 
-def test_minutes_of_many_tickers_extend_their_ranges() -> None:
-    for minute in ("2024-01-02T20:58:00Z", "2024-01-02T20:59:00Z", "2024-01-03T14:30:00Z"):
-        db_manager.insert_minute_bars([("AAPL", bar(minute)), ("MSFT", bar(minute))])
-    db_manager.insert_minute_bars([("MSFT", bar("2024-01-03T14:32:00Z"))])
-    rows = schema.stocks().execute("SELECT * FROM coverage ORDER BY ticker, first").fetchall()
-    assert [tuple(row) for row in rows] == [
-        ("AAPL", "2024-01-02T20:58:00Z", "2024-01-03T14:30:00Z"),
-        ("MSFT", "2024-01-02T20:58:00Z", "2024-01-03T14:30:00Z"),
-        ("MSFT", "2024-01-03T14:32:00Z", "2024-01-03T14:32:00Z"),
+def test_streamed_bars_answer_for_their_minutes_and_are_taken_into_a_range_later() -> None:
+    def stream(*minutes: str) -> None:
+        for minute in minutes:
+            db_manager.insert_minute_bars([("NVDA", bar(minute))])
+
+    day = "2024-01-02T14:30:00Z", "2024-01-02T20:59:00Z"
+    cover("2024-01-02T14:30:00Z", "2024-01-02T14:31:00Z")
+    stream("2024-01-02T14:32:00Z", "2024-01-02T14:33:00Z", "2024-01-02T14:36:00Z")
+    assert ranges() == [("2024-01-02T14:30:00Z", "2024-01-02T14:31:00Z")]
+    assert db_manager.check_data_exists("NVDA", *day) == [
+        ("2024-01-02T14:34:00Z", "2024-01-02T14:35:00Z"),
+        ("2024-01-02T14:37:00Z", "2024-01-02T20:59:00Z"),
+    ]
+    since = gaps.known_since(schema.stocks(), "NVDA", "2024-01-02T14:33:00Z")
+    assert since == "2024-01-02T14:30:00Z"
+    assert gaps.known_since(schema.stocks(), "NVDA", "2024-01-02T14:34:00Z") is None
+    assert gaps.known_since(schema.stocks(), "NVDA", "2024-01-02T14:36:00Z") is None
+    cover("2024-01-02T14:34:00Z", "2024-01-02T14:35:00Z")
+    assert ranges() == [("2024-01-02T14:30:00Z", "2024-01-02T14:35:00Z")]
+    stream(*(f"2024-01-02T14:{minute}:00Z" for minute in range(37, 60)))
+    assert ranges() == [("2024-01-02T14:30:00Z", "2024-01-02T14:59:00Z")]
+
+
+def test_bars_of_a_session_that_went_before_do_not_reach_into_the_next_one() -> None:
+    cover("2024-01-02T20:50:00Z", "2024-01-02T20:57:00Z")
+    db_manager.insert_minute_bars([("NVDA", bar("2024-01-02T20:58:00Z"))])
+    db_manager.insert_minute_bars([("NVDA", bar("2024-01-03T14:30:00Z"))])
+    lacking = db_manager.check_data_exists("NVDA", "2024-01-02T20:50:00Z", "2024-01-03T14:30:00Z")
+    assert lacking == [("2024-01-02T20:59:00Z", "2024-01-02T20:59:00Z")]
+    db_manager.insert_minute_bars([("NVDA", bar("2024-01-02T20:59:00Z"))])
+    assert ranges() == [("2024-01-02T20:50:00Z", "2024-01-02T20:59:00Z")]
+    first = gaps.known_since(schema.stocks(), "NVDA", "2024-01-03T14:30:00Z")
+    assert first == "2024-01-02T20:50:00Z"
+
+
+def test_a_ticker_is_known_from_its_first_bar() -> None:
+    def known_from() -> str:
+        return gaps.stamp_of(gaps.known_from(schema.stocks(), "NVDA", 0))
+
+    assert known_from() == gaps.stamp_of(0)
+    db_manager.insert_minute_bars([("NVDA", bar("2024-01-02T14:36:00Z"))])
+    assert known_from() == "2024-01-02T14:36:00Z"
+    cover("2024-01-02T14:34:00Z", "2024-01-02T14:34:00Z")
+    assert known_from() == "2024-01-02T14:34:00Z"
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_what_left_the_calendar_answers_for_no_other_minute(beyond: bool) -> None:
+    """An early close that was made known late: bars and ranges after it belong to no minute."""
+    cover("2024-01-02T14:30:00Z", "2024-01-02T18:57:00Z")
+    if beyond:
+        cover("2024-01-02T19:00:00Z", "2024-01-02T19:20:00Z")
+    late = [f"2024-01-02T{time}:00Z" for time in ("18:58", "19:00", "19:01", "19:02")]
+    for minute in late:
+        db_manager.insert_minute_bars([("NVDA", bar(minute))])
+    day = date(2024, 1, 2)
+    early = Session(day, clock.parse("2024-01-02T14:30:00Z"), clock.parse("2024-01-02T19:01:00Z"))
+    with calendar.held(nyse().corrected({day: early})):
+        lacking = db_manager.check_data_exists(
+            "NVDA", "2024-01-02T14:30:00Z", "2024-01-03T14:31:00Z"
+        )
+    assert lacking == [
+        ("2024-01-02T18:59:00Z", "2024-01-02T18:59:00Z"),
+        ("2024-01-03T14:30:00Z", "2024-01-03T14:31:00Z"),
     ]
 
 
@@ -110,26 +166,36 @@ POSITIONS = st.integers(LOW, HIGH)
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    answers=st.lists(st.tuples(POSITIONS, st.integers(0, 90)), max_size=12),
+    answers=st.lists(st.tuples(POSITIONS, st.integers(0, 90), st.booleans()), max_size=16),
     wanted=st.tuples(POSITIONS, st.integers(0, 400)),
 )
-def test_ranges_equal_a_set_of_minutes(
-    answers: list[tuple[int, int]], wanted: tuple[int, int]
+def test_ranges_and_bars_equal_a_set_of_minutes(
+    answers: list[tuple[int, int, bool]], wanted: tuple[int, int]
 ) -> None:
+    """In any order, an answer over REST covers its range, and each streamed bar its minute."""
     connection = schema.stocks()
     connection.execute("DELETE FROM coverage")
+    connection.execute("DELETE FROM bars")
     known: set[int] = set()
-    for low, length in answers:
+    for low, length, streamed in answers:
         high = min(low + length, HIGH)
         known |= set(range(low, high + 1))
-        with sqlite.transaction(connection):
-            gaps.cover(connection, "NVDA", (low, high))
+        if streamed:
+            for number in range(low, high + 1):
+                db_manager.insert_minute_bars([("NVDA", bar(gaps.stamp_of(number)))])
+        else:
+            with sqlite.transaction(connection):
+                gaps.cover(connection, "NVDA", (low, high))
     low, high = wanted[0], min(wanted[0] + wanted[1], HIGH)
     lacking = gaps.missing(connection, "NVDA", (low, high))
     assert {n for a, b in lacking for n in range(a, b + 1)} == set(range(low, high + 1)) - known
     assert lacking == sorted(lacking)
     stored = [(gaps.number_of(first), gaps.number_of(last)) for first, last in ranges()]
-    assert {n for a, b in stored for n in range(a, b + 1)} == known
+    assert {n for a, b in stored for n in range(a, b + 1)} <= known
+    for number in range(LOW, HIGH + 1):
+        since = gaps.known_since(connection, "NVDA", gaps.stamp_of(number))
+        if since is not None:
+            assert set(range(gaps.number_of(since), number + 1)) <= known
     assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(stored))
 
 

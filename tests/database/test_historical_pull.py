@@ -311,11 +311,16 @@ def test_history_leaves_the_last_requests_to_orders(
 ) -> None:
     budget = Budget()
     monkeypatch.setattr(clients, "history_budget", budget)
-    soon = clock.machine_now().timestamp() + 0.2
-    budget.note({"X-RateLimit-Remaining": "60", "X-RateLimit-Reset": str(soon)})
+
+    def used_up(seconds: float) -> None:
+        reset = clock.machine_now().timestamp() + seconds
+        budget.note({"X-RateLimit-Remaining": "60", "X-RateLimit-Reset": str(reset)})
+
+    used_up(60)
     with pytest.raises(ExchangeUnavailable, match="kept for orders"):
         HistoricalFetcher().fetch("AAPL", "2024-06-03T13:30:00Z", "2024-06-03T19:59:00Z")
     assert requests == []
+    used_up(0.2)
     patient = HistoricalFetcher(patient=True)
     assert patient.fetch("AAPL", "2024-06-03T13:30:00Z", "2024-06-03T19:59:00Z") == 390
 

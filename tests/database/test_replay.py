@@ -1,4 +1,4 @@
-"""Recorded half-sessions through a stream that is cut, muted, refused and delayed at random."""
+"""Recorded half-sessions through a stream that is cut, frozen, muted, refused and delayed at random."""
 
 import csv
 import random
@@ -18,6 +18,7 @@ import requests
 from database import arrivals, db_manager, realtime_pull, stream_watch, verdicts
 from database.historical_pull import HistoricalFetcher
 from database.realtime_pull import RealtimeStreamer, StreamStatus
+from orchestra import exchange as exchange_package
 from orchestra.base import clock
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, nyse
@@ -32,6 +33,7 @@ ROOM = timedelta(minutes=30)  # a trouble is not begun later than this before th
 LONGEST = timedelta(seconds=5 * SPEED)  # five machine seconds: a loaded machine's "at once"
 TROUBLES: dict[str, list[dict[str, Any]]] = {
     "cut": [{"name": "drop", "times": 1}],
+    "frozen": [{"name": "freeze"}],
     "refused": [{"name": "406", "times": 1}, {"name": "drop", "times": 1}],
     "mute": [{"name": "mute"}],
     "delayed": [{"name": "late_bars", "seconds": 600}],
@@ -54,12 +56,13 @@ class Trouble:
 
     @property
     def is_noticed(self) -> bool:
-        if self.kind in ("cut", "refused"):
+        if self.kind in ("cut", "frozen", "refused"):
             seen = any(
                 not status.connected or connects > self.connects
                 for _, status, connects in self.said
             )
-            return seen and (self.kind == "cut" or self.was_said("connection limit exceeded"))
+            refused = self.was_said("connection limit exceeded")
+            return seen and (self.kind != "refused" or refused)
         if self.kind == "mute":
             return any(not status.healthy for _, status, _ in self.said)
         if self.kind == "delayed":
@@ -69,9 +72,12 @@ class Trouble:
 
 @pytest.fixture
 def watched_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock this fast a look each half second is one each seven minutes."""
+    """On a clock this fast a look each half second is one each seven minutes, and so for the rest."""
     monkeypatch.setattr(realtime_pull, "WATCH_SECONDS", 0.02)
     monkeypatch.setattr(stream_watch, "BEHIND_SECONDS", 0.0)
+    # A frozen peer is noticed in about 2.4 of these
+    for each in ("ping_interval", "ping_timeout"):
+        monkeypatch.setitem(exchange_package.WEBSOCKET_PARAMETERS, each, 0.6)
 
 
 @pytest.mark.parametrize(
