@@ -112,14 +112,17 @@ def _decide(
     card: Card, result: Result, minute: datetime, view: MarketView
 ) -> tuple[JournalledDecision, Intent | None]:
     """Turn a run's result into its record and, where it may trade, an order to send."""
-    about = logs.about(card["id"], card["ticker"], minute)
+
+    def about() -> str:
+        return logs.about(card["id"], card["ticker"], minute)
+
     if result.answer is None:
-        log.error("%s: algorithm crashed: %s\n%s", about, result.summary, result.failure)
+        log.error("%s: algorithm crashed: %s\n%s", about(), result.summary, result.failure)
         strikes.count(card, result)
         return _record(card["id"], minute, view, "failed", 0, result.summary, result), None
     strikes.forget(card)
     if result.output:
-        log.info("%s: printed: %s", about, result.output.rstrip())
+        log.info("%s: printed: %s", about(), result.output.rstrip())
     answer = result.answer
     checked = Checked(0) if answer.action == "hold" else check(answer, _means(card, view))
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)
@@ -127,7 +130,7 @@ def _decide(
     record = _record(card["id"], minute, view, answer.action, answer.shares, reason, result, awaits)
     if not awaits:
         if answer.action != "hold":
-            log.warning("%s: %s %s: %s", about, answer.action, answer.shares, reason)
+            log.warning("%s: %s %s: %s", about(), answer.action, answer.shares, reason)
         return record, None
     price = None if view.bar is None else view.bar["close"]
     ticker, action = card["ticker"], answer.action

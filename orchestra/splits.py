@@ -56,13 +56,13 @@ class Splits:
 
     def follow(self, cards: list[dict[str, Any]], day: date) -> None:
         """Read the record once a day and carry out what agrees. Raises ExchangeUnavailable."""
-        held = holdings()
         if self._read_on != day:
-            self._read_record({card["ticker"] for card in cards} | held.keys(), day)
+            self._read_record({card["ticker"] for card in cards} | holdings().keys(), day)
             self._read_on = day
         actions = corporate_actions.unsettled()
         if not actions:
             return
+        held = holdings()
         busy = {order.ticker for order in order_journal.open_orders()}
         at_broker = self._wrapper.get_positions()
         for action in actions:
