@@ -116,7 +116,7 @@ export class Drawer {
     this.card = card;
     setAttribute(this.node, "data-outcome", outcomeOf(card.pnl));
     setText(this.title, card.ticker);
-    setText(this.subtitle, [card.algorithm_type, stateText(card).toLowerCase()].filter(Boolean).join(" · "));
+    setText(this.subtitle, [stateText(card).toLowerCase(), card.algorithm_type].filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
     setText(this.decision, decisionText(card, open));
     setText(this.reason, card.state_reason ?? "");

@@ -256,6 +256,7 @@ def the_drawer_in_trouble(wall: Wall) -> Walk:
 def the_menu(wall: Wall) -> Walk:
     show(wall, usual())
     wall.act("menu")
+    wall.find("[data-menu]").wait_for()
     yield "menu"
     wall.find("[data-menu] [data-action=report]").click()
     wall.find("text=Tue 2 Jan").wait_for()

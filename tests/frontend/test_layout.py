@@ -36,7 +36,7 @@ MEASURE = """(root) => {
         const box = node.getBoundingClientRect();
         if (box.width < 47.9 || box.height < 47.9) faults.push("too small: " + name(node));
     }
-    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .pad, .money, .keys, footer, header, .side, .panes, .tabs, .choices, .trouble, .choice, .choice .name")) {
+    for (const parent of root.querySelectorAll(".page, .facts, .facts > div, .row, .bar, .card, .layer, .columns, .form, .pad, .money, .keys, footer, header, .side, .panes, .tabs, .choices, .trouble, .choice, .choice .name, .preview, .preview .found")) {
         if (!shown(parent) || getComputedStyle(parent).display === "contents") continue;
         // What is laid over the rest on purpose says so by its position
         const children = [...parent.children].filter((node) => shown(node) && getComputedStyle(node).position !== "absolute");
