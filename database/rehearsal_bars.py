@@ -50,13 +50,6 @@ def generate(ticker: str, minutes: int) -> None:
     _cover([ticker])
 
 
-def forget_after(stamp: str) -> None:
-    """Drop every bar later than the minute ``stamp``."""
-    connection = schema.stocks()
-    with sqlite.transaction(connection):
-        connection.execute("DELETE FROM bars WHERE timestamp > ?", (stamp,))
-
-
 def _cover(tickers: list[str]) -> None:
     first, last = nyse().sessions[0].open, nyse().sessions[-1].close
     span = (clock.stamp(first), clock.stamp(last))

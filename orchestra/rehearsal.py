@@ -150,19 +150,18 @@ class _Stage:
     ) -> None:
         self._subject, self._process, self._found = subject, process, found
         self._provide, self._progress, self._cushion = provide, progress, cushion_bps
-        self._last_bar: str | None = None  # where later bars are gone
         self._trades: list[Trade] = []
         self._card = system_db_manager.create_algorithm(
             subject.ticker, subject.path.stem, subject.capital
         )
 
     def play(self, minutes: int) -> None:
-        """Ask minute by minute; then some minutes again, and again without later bars."""
+        """Ask minute by minute; then some minutes again, and again as a backtest does."""
         self._go_through(minutes)
         self._found.printed = self._found.printed or self._process.screen()
         runs = _sampled(self._found.runs)
-        again = self._repeat(runs, truncated=False)
-        without = self._repeat(runs, truncated=True)
+        again = self._repeat(runs, as_of=False)
+        without = self._repeat(runs, as_of=True)
         for run, same, bare in zip(runs, again, without, strict=True):
             if same[:2] != run.outcome[:2]:
                 self._found.unsteady.append(Difference(run.moment, run.outcome, same))
@@ -192,20 +191,18 @@ class _Stage:
                 self._found.ended_early = True
                 return
 
-    def _repeat(self, runs: list[Run], *, truncated: bool) -> list[Outcome]:
-        """Ask again in fresh processes, the newest minute first; truncated: later bars are gone."""
+    def _repeat(self, runs: list[Run], *, as_of: bool) -> list[Outcome]:
+        """Ask again in fresh processes; ``as_of``: with a backtest's view, which ends at the minute's bar."""
         found = []
-        for run in reversed(runs):
+        for run in runs:
             _forget_trades()
             _record(self._card, self._trades[: run.trades_before])
-            if truncated:
-                self._last_bar = str(run.bar["timestamp"])
-                rehearsal_bars.forget_after(self._last_bar)
             self._process.restart()
-            found.append(outcome(self._ask(run.moment)))
-        return found[::-1]
+            newest = str(run.bar["timestamp"]) if as_of else None
+            found.append(outcome(self._ask(run.moment, newest)))
+        return found
 
-    def _ask(self, moment: str) -> Heard:
+    def _ask(self, moment: str, newest: str | None = None) -> Heard:
         subject = self._subject
         task = Task(
             self._card,
@@ -215,23 +212,18 @@ class _Stage:
             moment,
             subject.parameters,
         )
-        heard = self._process.ask(task)
+        heard = self._process.ask(task, newest)
         while lacking := heard.lacking.difference(self._found.others):
             for ticker in sorted(lacking):
-                self._bring(ticker)
+                self._found.others.append(ticker)
+                self._provide(ticker)
             self._process.restart()  # what it may have noted without these bars is forgotten
-            heard = self._process.ask(task)
+            heard = self._process.ask(task, newest)
         self._found.opened.update(heard.opened)
         self._found.memory_mb = max(self._found.memory_mb, heard.memory_mb)
         self._found.printed = heard.result.output or self._found.printed
         self._progress(1)
         return heard
-
-    def _bring(self, ticker: str) -> None:
-        self._found.others.append(ticker)
-        self._provide(ticker)
-        if self._last_bar is not None:
-            rehearsal_bars.forget_after(self._last_bar)
 
 
 def _moment_after(bar: str) -> str:

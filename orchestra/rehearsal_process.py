@@ -5,15 +5,21 @@ import faulthandler
 import multiprocessing
 import os
 import sys
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from database import smart_fetch
+from database import past_bars, schema, smart_fetch
+from database.bars import Row
+from database.past_bars import PastBars
 from orchestra import worker
-from orchestra.base import clock, sqlite
+from orchestra.backtest.play import seen_from
+from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import AutoTraderError
+from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT, Settings
 from orchestra.runner import without_main_module
 from orchestra.worker import Result, Task
@@ -55,13 +61,16 @@ class RehearsalProcess:
         self._context.set_forkserver_preload([__name__])
         self._start()
 
-    def ask(self, task: Task) -> Heard:
-        """Run one task; a hang or a sudden end is a result like any other."""
+    def ask(self, task: Task, newest: str | None = None) -> Heard:
+        """Run one task; a hang or a sudden end is a result like any other.
+
+        With the stamp of the ``newest`` bar that it may see, it is run with a backtest's view of the past.
+        """
         started = clock.elapsed()
         deadline = self._settings.algorithm_deadline_seconds
         failure = f"It took longer than {deadline:g} s and was ended"
         with contextlib.suppress(EOFError, OSError):
-            self._connection.send(task)
+            self._connection.send((task, newest))
             if self._connection.poll(deadline):
                 failure = ""
                 heard: Heard = self._connection.recv()
@@ -127,9 +136,32 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
     with contextlib.suppress(EOFError, OSError):
         while True:
             lacking.clear()
-            result = worker.run(connection.recv())
+            task, newest = connection.recv()
+            result = worker.run(task) if newest is None else _run_as_of(task, newest, lacking.add)
             memory = max(0.0, _memory("VmHWM") - start)
             connection.send(Heard(result, tuple(opened), memory, frozenset(lacking)))
+
+
+def _run_as_of(task: Task, newest: str, lacking: Callable[[str], None]) -> Result:
+    """Run a task as a backtest does: no question reaches beyond the bar ``newest``, and no file is there."""
+    chosen, connection = settings.current(), schema.stocks()
+    first, last = (clock.stamp(nyse().sessions[n].open) for n in (0, -1))
+
+    def load(ticker: str) -> list[Row]:
+        rows = past_bars.read(connection, ticker, first, last)
+        if not rows:
+            lacking(ticker)
+        return rows
+
+    bars = PastBars(task.ticker, load(task.ticker), first, load)
+    bars.now, bars.ended = task.current_time, bisect_right(bars.stamps, newest)
+    gone = chosen.stocks_db_path.parent / "gone" / chosen.stocks_db_path.name
+    with seen_from(bars):
+        settings.adopt(replace(chosen, stocks_db=gone))
+        try:
+            return worker.run(task)
+        finally:
+            settings.adopt(chosen)
 
 
 def _watch_databases(path: Path, opened: dict[Opened, None]) -> None:

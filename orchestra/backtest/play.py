@@ -134,16 +134,25 @@ def _algorithm(subject: Subject) -> type:
 
 
 @contextmanager
+def seen_from(bars: PastBars) -> Iterator[None]:
+    """Let every question about time and bars be answered as of the minute that ``bars`` is at."""
+    with (
+        calendar.held(calendar.calendar()),
+        clock.held(lambda: clock.parse(bars.now)),
+        db_manager.answered_by(bars),
+    ):
+        yield
+
+
+@contextmanager
 def _stage(subject: Subject, bars: PastBars, ledger: PastLedger) -> Iterator[None]:
     """Let every question be answered from the past; whoever opens a database finds an empty one."""
-    real, found = settings.current(), calendar.calendar()
+    real = settings.current()
     with ExitStack() as stack:
+        stack.enter_context(seen_from(bars))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
         stack.callback(_leave, real)
         settings.adopt(_staged(real, folder, subject.path.parent))
-        stack.enter_context(calendar.held(found))
-        stack.enter_context(clock.held(lambda: clock.parse(bars.now)))
-        stack.enter_context(db_manager.answered_by(bars))
         stack.enter_context(system_db_manager.answered_by(ledger))
         yield
 

@@ -237,6 +237,8 @@ LATER = """later = db_manager.get_data_for_algorithm(
         LATER
         + "return ('buy', 1) if later and later[-1]['close'] > later[0]['close'] else ('hold', 0)",
         LATER + "return ('hold', 0, str(len(later)))",  # it only says what it knows
+        LATER.replace("data_for_algorithm", "historical_data").replace("'time_range', ", "")
+        + "return ('hold', 0, str(len(later)))",
         LATER + "return ('hold', later[0]['close'] and 0)",  # without the future it fails
         "return ('hold', 0, str(db_manager.get_latest_price(self.ticker)))",  # as of now, not then
     ],
