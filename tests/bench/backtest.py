@@ -1,13 +1,14 @@
 """What a backtest costs: beside rivals over the same minutes, beside the algorithm's run(), and as it grows.
 
-Run by hand: tests/bench/backtest.sh, which installs the rivals first; without it they are left out. Rounds
-are interleaved, each in a fresh process, and medians compared. Same bars, same crossover of 20 and 50.
+Run by hand: tests/bench/backtest.sh, which installs the rivals first; without it they are left out. Beside
+rivals rounds are interleaved, each in a fresh process, and medians compared: same bars, same crossover of 20
+and 50. Parts of a minute and growth are CPU time of the engine alone, interleaved, the least of all rounds.
 """
 
-import csv
+import gc
 import json
 import os
-import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -15,18 +16,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from database import gaps, schema
-from orchestra.base import clock, sqlite
-from orchestra.base.market_calendar import MINUTE, Session, nyse
+from orchestra.backtest import history
+from orchestra.backtest.command import RARELY
+from orchestra.backtest.history import History
+from orchestra.backtest.play import Wishes, play
+from orchestra.base import clock
 from orchestra.base.settings import ROOT
+from orchestra.subject import Subject
+from tests.bench import past_minutes
+from tests.bench.past_minutes import NOW, QUARTER, TICKER, YEAR, sessions_of
 from tests.bench.place import own_place
 from tests.bench.rows import Row, at_least, at_most, run
 from tests.exchange_fixture import set_clock
 
 HERE = Path(__file__).parent / "rivals"
-NOW = "2025-01-02T12:00:00Z"
-MINUTES = 252 * 390  # a year without its half days
-YEARS = (1, 3, 7)
+CROSSOVER = ROOT / "algorithms" / "sma_crossover.py"
+LENGTHS = (1, 3, 7)  # years, or quarters where it has to be quick
 MOST_MB = 150
 GROWTH = 1.10
 # By package: its script, and how many times faster the engine has to be
@@ -36,6 +41,7 @@ RIVALS = {
     "backtrader": ("backtrader_bt.py", 7.0),
     "zipline-reloaded": ("zipline_reloaded.py", 25.0),
 }
+FIRST, *SLOW = RIVALS
 WHOLE = 4.0  # times the whole process of the first rival
 HEAD = """
 import card_calculations
@@ -68,55 +74,30 @@ class Run:
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    rounds = 3 if quick else 7
+    rounds, step = (3, QUARTER) if quick else (7, YEAR)
     with own_place(ALPACA_DATA_URL="http://127.0.0.1:9") as folder:
         set_clock(NOW)
-        bars = folder / "bars.csv"
-        write_bars(bars)
+        files = past_minutes.write(folder, max(YEAR, LENGTHS[-1] * step))
         for name, body in ALGORITHMS.items():
             (folder / f"{name}.py").write_text(f"{HEAD}        {body}\n")
             os.utime(folder / f"{name}.py", (0, 0))
-        yield from beside_rivals(bars, rounds)
+        own = yield from beside_the_first(files[YEAR], rounds)
+        yield from beside_the_slow(files, own, quick)
+        yield from memory()
+        gc.set_threshold(RARELY)  # as the command does
         yield from beside_run(folder, rounds)
-        yield from growing(folder, rounds)
+        yield from growing(folder, step, rounds if quick else 5)
 
 
-def sessions_of(years: int) -> list[Session]:
-    """The newest full sessions before NOW, 252 a year."""
-    full = [each for each in nyse().sessions if each.minutes == 390 and each.close < clock.now()]
-    return full[-252 * years :]
+def command(*more: str) -> list[str]:
+    """The command itself over a year, as an owner runs it."""
+    first, last = sessions_of(YEAR)[0].day, sessions_of(YEAR)[-1].day
+    named = ["backtest", "sma_crossover", TICKER, "--start", str(first), "--end", str(last)]
+    return [sys.executable, "-m", "orchestra", *named, "--json", *more]
 
 
-def write_bars(path: Path) -> None:
-    """A walk in cents over seven years into stocks.db, and its last year into a file for the rivals."""
-    chance, price, rows = random.Random(20240604), 15_000, []
-    for session in sessions_of(YEARS[-1]):
-        for n in range(390):
-            opening, price = price, max(100, price + chance.randint(-9, 9))
-            high = max(opening, price) + chance.randint(0, 4)
-            low = min(opening, price) - chance.randint(0, 4)
-            figures = (opening / 100, high / 100, low / 100, price / 100, chance.randint(100, 5000))
-            rows.append((clock.stamp(session.open + n * MINUTE), *figures))
-    connection = schema.stocks()
-    with sqlite.transaction(connection):
-        schema.add_tickers(connection, ["SYN"])
-        connection.executemany("INSERT INTO bars VALUES ('SYN', ?, ?, ?, ?, ?, ?)", rows)
-        gaps.cover(connection, "SYN", (0, nyse().minute_number(clock.now()) - 1))
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("timestamp", "open", "high", "low", "close", "volume"))
-        writer.writerows(rows[-MINUTES:])
-
-
-def ours(algorithm: str | Path, years: int = 1) -> Run:
-    """The command itself, as an owner runs it."""
-    first, last = sessions_of(years)[0].day, sessions_of(years)[-1].day
-    output, seconds = process(
-        [
-            *(sys.executable, "-m", "orchestra", "backtest", str(algorithm), "SYN"),
-            *("--start", str(first), "--end", str(last), "--json", "--no-research"),
-        ]
-    )
+def ours(*more: str) -> Run:
+    output, seconds = process(command(*more))
     found = json.loads(output)
     return Run(found["bars"] / found["took"]["seconds"], seconds)
 
@@ -126,20 +107,21 @@ def rival(package: str, bars: Path) -> Run | None:
     python = Path(os.environ.get("AUTOTRADER_RIVALS", "none"), package, "bin", "python")
     if not python.exists():
         return None
-    root = bars.parent / "zipline"
-    command = [str(python), str(HERE / RIVALS[package][0]), str(bars)]
-    output, seconds = process(command, ZIPLINE_ROOT=str(root), PYTHONPATH="")
+    started = [str(python), str(HERE / RIVALS[package][0]), str(bars)]
+    output, seconds = process(
+        started, ZIPLINE_ROOT=str(bars.parent / f"zipline-{bars.stem}"), PYTHONPATH=""
+    )
     found = json.loads(output.splitlines()[-1])
     return Run(found["bars"] / found["engine"], seconds)
 
 
-def process(command: list[str], **environment: str) -> tuple[str, float]:
-    """Its output, and its seconds by the wall."""
+def process(started: list[str], **environment: str) -> tuple[str, float]:
+    """Its output, and its seconds by the wall; compiled files are kept from one round to the next."""
     begun = clock.elapsed()
     done = subprocess.run(
-        command,
+        started,
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -148,72 +130,103 @@ def process(command: list[str], **environment: str) -> tuple[str, float]:
     return done.stdout, clock.elapsed() - begun
 
 
-def beside_rivals(bars: Path, rounds: int) -> Iterator[Row]:
-    """The first round is dropped: it fills the caches."""
-    own: list[Run] = []
-    theirs: dict[str, list[Run]] = {name: [] for name in RIVALS}
+def beside_the_first(bars: Path, rounds: int) -> Iterator[Row]:
+    """Returns our own median pace. The first round is dropped: it fills the caches."""
+    plain, full, theirs = [], [], []
     for _ in range(rounds + 1):
-        own.append(ours("sma_crossover"))
-        for name in RIVALS:
-            found = rival(name, bars)
-            if found is not None:
-                theirs[name].append(found)
-    pace, whole = (statistics.median(values) for values in columns(own[1:]))
-    for name, (_, limit) in RIVALS.items():
-        if not theirs[name]:
+        plain.append(ours("--no-research"))
+        full.append(ours())
+        found = rival(FIRST, bars)
+        if found is not None:
+            theirs.append(found)
+    pace = statistics.median(each.pace for each in plain[1:] + full[1:])
+    if not theirs:
+        yield Row(f"engine beside {FIRST}", f"{pace:,.0f} bars/s", "not installed", "", None)
+        return pace
+    their_pace = statistics.median(each.pace for each in theirs[1:])
+    limit = RIVALS[FIRST][1]
+    yield at_least(f"engine beside {FIRST}", pace / 1000, their_pace / 1000, limit, "k bars/s")
+    their_whole = whole(theirs[1:])
+    for what, runs in (
+        ("the same measures printed, Sharpe and its like by pandas", full),
+        ("ours with --no-research, its own measures in all", plain),
+    ):
+        seconds = whole(runs[1:])
+        yield Row(
+            f"whole process beside {FIRST}: {what}",
+            f"{seconds:.2f} s",
+            f"{their_whole:.2f} s",
+            f"{WHOLE:g}x faster",
+            their_whole / seconds >= WHOLE,
+            their_whole / seconds,
+        )
+    return pace
+
+
+def whole(runs: list[Run]) -> float:
+    return statistics.median(each.whole for each in runs)
+
+
+def beside_the_slow(files: dict[int, Path], pace: float, quick: bool) -> Iterator[Row]:
+    """The quick form gives them a quarter's minutes; else that is the round that fills their caches."""
+    for name in SLOW:
+        found = rival(name, files[QUARTER])
+        if found is None:
             yield Row(f"engine beside {name}", f"{pace:,.0f} bars/s", "not installed", "", None)
             continue
-        their_pace, their_whole = (statistics.median(v) for v in columns(theirs[name][1:]))
-        yield at_least(f"engine beside {name}", pace / 1000, their_pace / 1000, limit, "k bars/s")
-        if name == "backtesting":
-            figure = f"whole process of {name}, as often as ours fits into it"
-            yield at_least(figure, their_whole, whole, WHOLE, "s")
-            continue
-        yield Row(
-            f"whole process beside {name}", f"{whole:.2f} s", f"{their_whole:.2f} s", "", None
-        )
-    peak = peak_mb()
-    yield Row(
-        "peak memory of a year of one ticker",
-        f"{peak:.0f} MB",
-        "",
-        f"at most {MOST_MB} MB",
-        peak <= MOST_MB,
-    )
+        runs = [found]
+        if not quick:
+            runs = [each for _ in range(2) if (each := rival(name, files[YEAR])) is not None]
+        their_pace = statistics.median(each.pace for each in runs)
+        figure = f"engine beside {name}{', a quarter' * quick}"
+        yield at_least(figure, pace / 1000, their_pace / 1000, RIVALS[name][1], "k bars/s")
+        if not quick:
+            yield Row(f"whole process of {name}", f"{whole(runs):.2f} s", "", "", None)
 
 
-def peak_mb() -> float:
-    """Peak of the command, told by a small process: a child's own peak begins with its parent's."""
-    first, last = sessions_of(1)[0].day, sessions_of(1)[-1].day
+def memory() -> Iterator[Row]:
+    for what, more in (("", ()), (", --no-research", ("--no-research",))):
+        peak = peak_mb(command(*more))
+        figure = f"peak memory of a year of one ticker{what}"
+        yield Row(figure, f"{peak:.0f} MB", "", f"at most {MOST_MB} MB", peak <= MOST_MB)
+
+
+def peak_mb(started: list[str]) -> float:
+    """Peak of a command, told by a small process: a child's own peak begins with its parent's."""
     ask = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL,"
         " stderr=subprocess.DEVNULL, check=True);"
         " print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
     )
-    command = [sys.executable, "-m", "orchestra", "backtest", "sma_crossover", "SYN"]
-    command += ["--start", str(first), "--end", str(last), "--json", "--no-research"]
-    done = subprocess.run(
-        [sys.executable, "-c", ask, *command], cwd=ROOT, capture_output=True, text=True, check=True
+    return float(process([sys.executable, "-c", ask, *started])[0])
+
+
+def past(sessions: int) -> History:
+    return history.read(
+        TICKER, sessions_of(sessions), 0, lambda minutes, work: work(lambda _: None)
     )
-    return float(done.stdout)
 
 
-def columns(runs: list[Run]) -> tuple[list[float], list[float]]:
-    return [each.pace for each in runs], [each.whole for each in runs]
+def cost(algorithm: Path, found: History) -> float:
+    """CPU microseconds of the engine in a minute, from the first one to the last."""
+    marks: list[float] = []
+
+    def mark(_: object) -> None:
+        spent = resource.getrusage(resource.RUSAGE_SELF)
+        marks.append(spent.ru_utime + spent.ru_stime)
+
+    subject = Subject(algorithm, TICKER, 10_000.0, {})
+    wishes = Wishes(started=mark, progress=mark)
+    done = play(subject, found.past, lambda: history.askings(found), wishes)
+    return 1e6 * (marks[-1] - marks[0]) / done.asked
 
 
 def beside_run(folder: Path, rounds: int) -> Iterator[Row]:
     """A minute of the crossover in parts: the loop alone, the loop with its question, all of it."""
-    names = {
-        "nothing": folder / "nothing.py",
-        "asks": folder / "asks.py",
-        "all": ROOT / "algorithms" / "sma_crossover.py",
-    }
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(rounds):
-        for name, path in names.items():
-            taken[name].append(1e6 / ours(path).pace)
-    loop, asking, everything = (statistics.median(taken[name]) for name in names)
+    paths = (folder / "nothing.py", folder / "asks.py", CROSSOVER)
+    found = past(QUARTER)
+    taken = [[cost(path, found) for path in paths] for _ in range(rounds)]
+    loop, asking, everything = map(min, zip(*taken, strict=True))
     own = everything - asking
     yield Row(
         "engine's share of a minute: its loop, and the answer with 51 bars",
@@ -225,20 +238,19 @@ def beside_run(folder: Path, rounds: int) -> Iterator[Row]:
     )
 
 
-def growing(folder: Path, rounds: int) -> Iterator[Row]:
+def growing(folder: Path, step: int, rounds: int) -> Iterator[Row]:
     """What a minute costs as history and trades grow."""
+    unit = "quarter" if step == QUARTER else "year"
+    pasts = {length: past(step * length) for length in LENGTHS}
     for what, algorithm in (
-        ("history", ROOT / "algorithms" / "sma_crossover.py"),
+        ("history", CROSSOVER),
         ("trades, one a minute", folder / "eager.py"),
     ):
-        taken: dict[int, list[float]] = {years: [] for years in YEARS}
-        for _ in range(max(3, rounds // 2)):
-            for years in YEARS:
-                taken[years].append(1e6 / ours(algorithm, years).pace)
-        base = statistics.median(taken[YEARS[0]])
-        for years in YEARS[1:]:
-            figure = f"a minute of {years} years beside one of 1 year: {what}"
-            yield at_most(figure, statistics.median(taken[years]), base, GROWTH, "us")
+        taken = [[cost(algorithm, pasts[n]) for n in LENGTHS] for _ in range(rounds)]
+        base, *longer = map(min, zip(*taken, strict=True))
+        for length, least in zip(LENGTHS[1:], longer, strict=True):
+            figure = f"a minute of {length} {unit}s beside one of 1 {unit}: {what}"
+            yield at_most(figure, least, base, GROWTH, "us")
 
 
 if __name__ == "__main__":
