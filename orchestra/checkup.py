@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from dotenv import dotenv_values
 
-from orchestra import whats_running
+from orchestra import services, whats_running
 from orchestra.base import clock, disk, settings, sqlite
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import nyse
@@ -33,6 +33,7 @@ def look_over_terminal() -> Iterator[Finding]:
         chosen = settings.current()
     except AutoTraderError as error:
         yield Finding("settings", "down", str(error), "Correct .env.")
+        yield from _services()
         return
     running = whats_running.parts(chosen)
     looks: tuple[Callable[[], Finding], ...] = (
@@ -45,7 +46,6 @@ def look_over_terminal() -> Iterator[Finding]:
         lambda: _backups(chosen),
         lambda: _notifications(chosen),
         _calendar,
-        whats_running.services,
         lambda: whats_running.page(chosen, answers=running is not None),
     )
     own = {found.part: found for found in map(_looked, looks)}
@@ -54,6 +54,14 @@ def look_over_terminal() -> Iterator[Finding]:
         if part not in own or (found.status != "ok" and own[part].status == "ok"):
             own[part] = found
     yield from own.values()
+    yield from _services()
+
+
+def _services() -> Iterator[Finding]:
+    try:
+        yield from services.services()
+    except Exception as error:
+        yield _not_looked(error)
 
 
 def _looked(look: Callable[[], Finding]) -> Finding:
@@ -61,8 +69,12 @@ def _looked(look: Callable[[], Finding]) -> Finding:
     try:
         return look()
     except Exception as error:
-        name = f"{type(error).__name__}: {error}"
-        return Finding("doctor", "degraded", f"Something could not be looked at: {name}.", LOOK_AT)
+        return _not_looked(error)
+
+
+def _not_looked(error: Exception) -> Finding:
+    name = f"{type(error).__name__}: {error}"
+    return Finding("doctor", "degraded", f"Something could not be looked at: {name}.", LOOK_AT)
 
 
 def _settings(chosen: Settings) -> Finding:

@@ -1,8 +1,6 @@
-"""What runs of the terminal, as its own health and the service manager have it, and what to do about each."""
+"""What runs of the terminal, as its own health has it, and what to do about each part."""
 
-import shutil
 import sqlite3
-import subprocess
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from orchestra.base import sqlite
 from orchestra.base.settings import Settings
 from orchestra.first_aid import Finding
 
-UNITS = ("autotrader-api.service", "autotrader-orchestrator.service", "autotrader-backup.timer")
 RUN = ".venv/bin/python -m orchestra"
 LOOK_AT = "See logs/orchestrator.log and logs/api.log."
 HTTP_SECONDS = 5.0
@@ -33,34 +30,6 @@ REMEDIES = {
     "deadman": "Is there a network? Is DEADMAN_URL right?",
     "pin": "Change it: menu, Change PIN.",
 }
-
-
-def services() -> Finding:
-    """Whether it is installed as services, and these run."""
-    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
-        return Finding(
-            "services", "ok", "systemd does not run here: ./start_pi.sh starts the terminal."
-        )
-    asked = ["systemctl", "show", "--property=Id,LoadState,ActiveState,UnitFileState", *UNITS]
-    told = subprocess.run(asked, capture_output=True, text=True, timeout=20).stdout
-    units = [
-        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for block in told.strip().split("\n\n")
-    ]
-    if all(unit.get("LoadState") == "not-found" for unit in units):
-        message = "Not installed: it does not start at power-on."
-        return Finding("services", "ok", message, "If it shall: sudo systemd/install.sh")
-    unwell = [
-        f"{unit.get('Id')} is {unit.get('ActiveState')}"
-        for unit in units
-        if unit.get("ActiveState") != "active"
-    ]
-    if unwell:
-        remedy = (
-            f"sudo systemctl status {UNITS[0]} {UNITS[1]}; sudo systemctl start autotrader.target"
-        )
-        return Finding("services", "down", f"{', '.join(unwell)}.", remedy)
-    return Finding("services", "ok", "Installed, started at power-on, running.")
 
 
 def page(chosen: Settings, *, answers: bool) -> Finding:

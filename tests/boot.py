@@ -1,150 +1,14 @@
 """Boots the machine that ``tests/boot.sh`` has made, and tells what was seen; see there."""
 
-import json
 import re
-import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-PROJECT = "/home/pi/autotrader"
-SERVICES = ("simulator", "api", "orchestrator")
-PATIENCE_SECONDS = 300.0
-BROKER_KEYS = ("-H", "APCA-API-KEY-ID: any", "-H", "APCA-API-SECRET-KEY: pair")
-
-
-class Machine:
-    """A container with a systemd of its own, and no network but its loopback."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._console: subprocess.Popen[bytes] | None = None
-        self._leader = 0
-
-    def power_on(self) -> None:
-        """Boot, and wait until systemd has nothing left to do."""
-        self._console = subprocess.Popen(
-            [
-                *("systemd-nspawn", "--quiet", "--boot", "--private-network"),
-                *("--register=no", "--keep-unit", "--console=read-only", "-D", str(self.root)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self._leader = wait_for(self._find_leader)
-        wait_for(lambda: self.run("systemctl", "is-system-running") in ("running", "degraded"))
-
-    def _find_leader(self) -> int:
-        assert self._console is not None and self._console.poll() is None, "nspawn ended"
-        pid = self._console.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        # Its name is systemd's once it is past nspawn's own preparations
-        for child in map(int, children):
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return child
-        return 0
-
-    def cut_the_power(self) -> None:
-        """End every process at once, as pulling the plug does."""
-        subprocess.run(["kill", "-KILL", str(self._leader)], check=True)
-        self.wait_until_off()
-
-    def wait_until_off(self) -> None:
-        if self._console is not None:
-            self._console.wait(PATIENCE_SECONDS)
-
-    def end(self) -> None:
-        """Leave no process behind."""
-        if self._console is not None and self._console.poll() is None:
-            self.cut_the_power()
-
-    def run(self, *command: str, seconds: float = PATIENCE_SECONDS) -> str:
-        """What a command prints inside, as root; also of one that fails."""
-        inside = ["nsenter", "-a", "-t", str(self._leader), "env", "-i", "-C", "/"]
-        path = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-        done = subprocess.run(
-            [*inside, path, "LANG=C.UTF-8", *command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=seconds,
-        )
-        return done.stdout.strip()
-
-    def shell(self, script: str) -> str:
-        return self.run("sh", "-c", script)
-
-    def unit(self, name: str, field: str) -> str:
-        return self.run("systemctl", "show", "-P", field, f"autotrader-{name}")
-
-    def pid(self, name: str) -> int:
-        return int(self.unit(name, "MainPID"))
-
-    def get(self, path: str, port: int = 5000) -> Any:
-        """An answer's JSON; None where there is none."""
-        try:
-            url = f"http://127.0.0.1:{port}{path}"
-            return json.loads(self.run("curl", "-s", "-m", "5", *BROKER_KEYS, url))
-        except ValueError:
-            return None
-
-    def send(self, path: str, body: object, token: str = "") -> Any:
-        return json.loads(
-            self.run(
-                *("curl", "-s", "-H", "Content-Type: application/json"),
-                *("-H", f"Authorization: Bearer {token}", "-d", json.dumps(body)),
-                f"http://127.0.0.1:5000{path}",
-            )
-        )
-
-    def ledger(self, query: str) -> list[tuple[Any, ...]]:
-        file = self.root / "home/pi/autotrader/system_databse/simulated.db"
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            return connection.execute(query).fetchall()
-
-    def memory(self, name: str) -> float:
-        """Megabytes that a service's processes take together, shared pages split between them."""
-        script = (
-            "below() { echo $1; for c in $(cat /proc/$1/task/*/children); do below $c; done; };"
-            f"for p in $(below {self.pid(name)}); do grep ^Pss: /proc/$p/smaps_rollup; done"
-        )
-        found = re.findall(r"^Pss:\s+(\d+) kB", self.shell(script), re.MULTILINE)
-        return sum(map(int, found)) / 1024
-
-    def files(self) -> dict[str, str]:
-        """What an installation may touch: path and checksum of each file."""
-        listed = self.shell(
-            "find /etc /var/lib/autotrader /var/lib/systemd/timers /home/pi/.config"
-            " -type f -o -type l -o -type d 2>/dev/null | sort | while read -r f; do"
-            ' if [ -f "$f" ] && [ ! -L "$f" ]; then md5sum "$f"; else echo "- $f"; fi; done'
-        )
-        lines = [line.split(maxsplit=1) for line in listed.splitlines()]
-        return {path: digest for digest, path in lines}
-
-
-class Table:
-    """What was seen, line by line."""
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[str, str, bool]] = []
-
-    def note(self, what: str, seen: object, fine: bool = True) -> None:
-        told = " / ".join(str(seen).splitlines())
-        self._lines.append((what, told, fine))
-        print(f"{'ok ' if fine else 'NO '} {what}: {told}", file=sys.stderr, flush=True)
-
-    def show(self) -> bool:
-        """Print it; True where all of it is as it should be."""
-        print("| what | seen | as it should be |\n|---|---|---|")
-        for what, seen, fine in self._lines:
-            print(f"| {what} | {seen} | {'yes' if fine else '**NO**'} |")
-        return all(fine for _, _, fine in self._lines)
+from tests import boot_limits
+from tests.boot_machine import PROJECT, SERVICES, Machine, Table, seconds_since, wait_for
 
 
 class Story:
@@ -153,11 +17,14 @@ class Story:
     def __init__(self, machine: Machine, table: Table) -> None:
         self.machine = machine
         self.table = table
+        self.limits = boot_limits.Limits(machine, table, self.is_well)
 
     def tell(self) -> None:
         machine = self.machine
         machine.power_on()
         self.before = machine.files()
+        said = self.doctor("packages", python="python3")
+        self.table.note("doctor before the set-up", said, "start_pi.sh --setup-only" in said)
         self.install("the first")
         self.look_at_the_desktop()
         self.trade()
@@ -167,6 +34,7 @@ class Story:
         self.a_second_start()
         self.turn_off_and_on("reboot", lambda: machine.run("systemctl", "reboot"))
         self.turn_off_and_on("power cut", machine.cut_the_power)
+        self.limits.fill_the_memory()
         self.change_settings()
         self.ask_the_doctor()
         self.compare_with_the_broker()
@@ -313,6 +181,16 @@ class Story:
         seen = f"mode {answer['market']['mode']}, {len(answer['algorithms'])} cards, {state}"
         fine = state == {"simulator": "inactive", "api": "active", "orchestrator": "active"}
         table.note("with keys (and no network)", f"{seen}; {self.message('orchestrator')}", fine)
+        self.edit("ALPACA_TRADING_URL", "http://127.0.0.1:6010")
+        self.edit("ALPACA_DATA_URL", "http://127.0.0.1:6010")
+        self.edit("ALPACA_STREAM_URL", "ws://127.0.0.1:6011/v2/iex")
+        self.edit("SYSTEM_DB", "system_databse/ahead.db")  # another account's
+        self.edit("STOCKS_DB", "database/ahead.db")
+        self.limits.start_without_the_time()
+        for name in ("ALPACA_TRADING_URL", "ALPACA_DATA_URL", "ALPACA_STREAM_URL"):
+            self.edit(name, "")
+        for name in ("SYSTEM_DB", "STOCKS_DB"):
+            self.edit(name, "")
         self.edit("ALPACA_API_KEY", "")
         self.edit("ALPACA_SECRET", "")
         self.install("without keys again, a third")
@@ -337,9 +215,18 @@ class Story:
         self.table.note("ledger and broker after all that", seen, fine)
 
     def ask_the_doctor(self) -> None:
-        command = f"cd {PROJECT} && runuser -u pi -- .venv/bin/python -m orchestra doctor"
-        said = self.machine.shell(f"{command} | grep -e ' services' -e '^. clock' -e '^. disk'")
-        self.table.note("doctor", said, "Installed, started at power-on, running." in said)
+        said = self.doctor(" services", "^. clock", "^. disk")
+        self.table.note("doctor", said, "Installed, started at power-on, running: " in said)
+        self.machine.run("systemctl", "stop", "autotrader-orchestrator")
+        said = self.doctor(" services")
+        self.table.note("doctor, the trader stopped", said, "(trader) is stopped." in said)
+        self.machine.run("systemctl", "start", "autotrader.target")  # its remedy
+        wait_for(self.is_well)
+
+    def doctor(self, *lines: str, python: str = ".venv/bin/python") -> str:
+        chosen = " ".join(f"-e '{line}'" for line in lines)
+        command = f"cd {PROJECT} && runuser -u pi -- {python} -m orchestra doctor"
+        return self.machine.shell(f"{command} 2>&1 | grep {chosen}")
 
     def uninstall(self) -> None:
         machine = self.machine
@@ -353,13 +240,15 @@ class Story:
         fine = different == [] and units == "" and python == ""
         seen = f"{said.splitlines()[-1]} Files that differ: {different or 'none'}"
         self.table.note("install.sh --uninstall", seen, fine)
+        said = self.doctor(" services")
+        self.table.note("doctor after it", said, "Not installed" in said)
         kept = machine.shell(f"ls {PROJECT}/system_databse/*.db {PROJECT}/.env")
         self.table.note(
             "what stays", kept.replace(f"{PROJECT}/", "").replace("\n", " "), ".env" in kept
         )
 
     def edit(self, name: str, value: str) -> None:
-        self.machine.shell(f"sed -i 's/^{name}=[^ ]*/{name}={value}/' {PROJECT}/.env")
+        self.machine.shell(f"sed -i 's|^{name}=[^ ]*|{name}={value}|' {PROJECT}/.env")
 
     def transactions(self) -> int:
         return int(self.machine.ledger("SELECT COUNT(*) FROM transactions")[0][0])
@@ -384,19 +273,6 @@ class Story:
 
 def seconds_of(stamp: str) -> float:
     return datetime.fromisoformat(stamp).timestamp()
-
-
-def seconds_since(began: float) -> str:
-    return f"{time.monotonic() - began:.0f} s"
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """Return the first true answer; AssertionError after a long time without one."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < give_up_at, "waited in vain"
-        time.sleep(0.2)
-    return found
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real boot of the installed terminal, in a container with a systemd of its own: install, trade, kill, hang,
-# power cut, reboot, keys, uninstall. Prints a table of what was seen. By hand: it needs root, the network and
-# a quarter of an hour.
+# power cut, reboot, memory that runs out, a clock that nothing sets, keys, uninstall. Prints a table of what was
+# seen. By hand: it needs root, the network, chromium and twenty minutes.
 #   sudo tests/boot.sh [FOLDER]   FOLDER is kept, and makes a second run faster; default: a temporary one
 #   SUITE=trixie                  another Debian than bookworm
 set -euo pipefail
