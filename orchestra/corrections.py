@@ -1,13 +1,17 @@
 """Brings the ledger to the broker's figure where a person, not an order, changed a position."""
 
 import logging
+import math
 import sqlite3
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from database import db_manager
 from orchestra.base import logs, sqlite
 from orchestra.base.errors import BadInput
+from orchestra.base.market_calendar import new_york
 from system_databse import (
     card_calculations,
     card_states,
@@ -16,6 +20,7 @@ from system_databse import (
     labels,
     system_db_manager,
 )
+from system_databse.corporate_actions import CorporateAction
 
 NOTHING = Decimal(0)
 
@@ -47,9 +52,11 @@ def holdings() -> dict[str, list[Holding]]:
 def correction_price(ticker: str, algo_id: int) -> float:
     """The price a correction is made at: the newest one, else that of the card's last transaction."""
     price = db_manager.get_latest_price(ticker)
-    if price is None:
-        price = system_db_manager.get_transactions(algo_id)[0]["price"]
-    return float(price)
+    return _last_paid(algo_id) if price is None else float(price)
+
+
+def _last_paid(algo_id: int) -> float:
+    return float(system_db_manager.get_transactions(algo_id)[0]["price"])
 
 
 def take_from(
@@ -69,6 +76,7 @@ def take_from(
 def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
     """Take the broker's figure for a frozen ticker into the ledger, and let its cards go on.
 
+    Where a split is what froze it, the cards follow that: their worth stays, and history is adjusted.
     Raises BadInput where no card of the ticker is frozen, or the figure is no whole number of shares
     above or equal to zero.
     """
@@ -80,10 +88,18 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
     frozen = frozen_cards(ticker)
     if not frozen:
         raise BadInput(f"No card of {ticker} is frozen: there is nothing to accept.")
+    splits = [
+        each for each in corporate_actions.unsettled() if each.ticker == ticker and each.is_split
+    ]
+    price = _price_before(ticker, splits[0].day) if splits else None
+    if splits:
+        db_manager.forget_history(ticker)  # it is fetched again, adjusted
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         cards = holdings().get(ticker, [])
         difference = sum(card.shares for card in cards) - int(at_broker)
-        if difference > 0:
+        if splits and cards:
+            _follow_splits(connection, cards, int(at_broker), splits, price)
+        elif difference > 0:
             take_from(connection, ticker, _frozen_first(cards, frozen), difference, labels.ACCEPTED)
         elif difference < 0:
             _spread(connection, ticker, [c for c in cards if c.algorithm_id in frozen], -difference)
@@ -133,6 +149,38 @@ def restate(
     labels.correct(connection, card.algorithm_id, "sell", card.shares, price, kind, note)
     equal = price * card.shares / shares
     labels.correct(connection, card.algorithm_id, "buy", shares, equal, kind, note)
+
+
+def _price_before(ticker: str, day: date) -> float | None:
+    """The last price in the shares of before a day; None where no bar is stored."""
+    bar = db_manager.newest_bar(ticker, new_york(day, "09:30"))
+    return None if bar is None else float(bar["close"])
+
+
+def _follow_splits(
+    connection: sqlite3.Connection,
+    cards: list[Holding],
+    shares: int,
+    splits: list[CorporateAction],
+    price: float | None,
+) -> None:
+    """Turn the cards' shares into these, in proportion, each at what the splits have made of its price.
+
+    What is left of their worth is the cash that the broker pays in lieu of a fraction.
+    """
+    held = sum(card.shares for card in cards)
+    ratio = max(math.prod(each.ratio for each in splits), Fraction(shares, held))
+    note = ", ".join(each.sentence for each in splits)
+    for card in cards:
+        given = shares * card.shares // held
+        held, shares = held - card.shares, shares - given
+        before = price or _last_paid(card.algorithm_id)
+        labels.correct(
+            connection, card.algorithm_id, "sell", card.shares, before, labels.SPLIT, note
+        )
+        if given:
+            after = before / float(ratio)
+            labels.correct(connection, card.algorithm_id, "buy", given, after, labels.SPLIT, note)
 
 
 def _spread(connection: sqlite3.Connection, ticker: str, cards: list[Holding], more: int) -> None:

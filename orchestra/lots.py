@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+SPLIT = "split"  # the label of its pair
+NOISE = 0.005  # dollars
 Transaction = Mapping[str, Any]
 
 
@@ -47,6 +49,7 @@ def fifo(
 
     ``kinds`` names the labelled corrections by transaction id. A labelled pair that sells everything
     and buys it back at equal value (a split) is no sale: the lots keep their day and what they cost.
+    What a split's pair buys back for less has sold a fraction: the cash that was paid in lieu.
     """
     lots: deque[Lot] = deque()
     sales: list[Sale] = []
@@ -55,10 +58,12 @@ def fifo(
     while at < len(rows):
         row, following = rows[at], rows[at + 1] if at + 1 < len(rows) else None
         if following is not None and _is_restatement(row, following, kinds):
-            ratio = Fraction(following["shares"], row["shares"])
+            in_lieu = _fraction_sold(row, following)
+            ratio = (following["shares"] + in_lieu) / row["shares"]
             lots = deque(
                 Lot(lot.bought_at, lot.shares * ratio, lot.price / float(ratio)) for lot in lots
             )
+            sales += _sell(lots, {**following, "shares": in_lieu}, kinds[row["id"]])
             at += 2
             continue
         if row["type"] == "buy":
@@ -75,8 +80,18 @@ def _is_restatement(sell: Transaction, buy: Transaction, kinds: Mapping[int, str
         kind is not None
         and kinds.get(buy["id"]) == kind
         and (sell["type"], buy["type"]) == ("sell", "buy")
-        and abs(sell["shares"] * sell["price"] - buy["shares"] * buy["price"]) < 0.005
+        and (kind == SPLIT or abs(_worth(sell) - _worth(buy)) < NOISE)
     )
+
+
+def _fraction_sold(sell: Transaction, buy: Transaction) -> Fraction:
+    """The new shares that a pair sells and does not buy back."""
+    left = _worth(sell) - _worth(buy)
+    return Fraction(left / buy["price"]).limit_denominator(10**6) if left > NOISE else Fraction(0)
+
+
+def _worth(row: Transaction) -> float:
+    return float(row["shares"] * row["price"])
 
 
 def _sell(lots: deque[Lot], row: Transaction, kind: str) -> list[Sale]:

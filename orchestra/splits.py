@@ -81,14 +81,14 @@ class Splits:
 
     def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
         ledger = sum(card.shares for card in cards)
-        if not float(action.new):
+        if not action.is_split:
             freeze(
                 action.ticker,
                 f"{action.sentence}: this cannot be carried out by itself."
                 " Settle it at the broker and accept the broker's figure.",
             )
             return
-        ratio = Fraction(action.new) / Fraction(action.old)
+        ratio = action.ratio
         whole = all((card.shares * ratio).denominator == 1 for card in cards)
         if whole and Fraction(at_broker) == ledger * ratio:
             self._carry_out(action, cards)
@@ -100,13 +100,14 @@ class Splits:
         )
 
     def _carry_out(self, action: CorporateAction, cards: list[Holding]) -> None:
+        prices = [correction_price(action.ticker, card.algorithm_id) for card in cards]
+        # First, for a crash in between does both again: it is fetched anew, adjusted
+        db_manager.forget_history(action.ticker)
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-            for card in cards:
-                shares = int(card.shares * Fraction(action.new) / Fraction(action.old))
-                price = correction_price(action.ticker, card.algorithm_id)
+            for card, price in zip(cards, prices, strict=True):
+                shares = int(card.shares * action.ratio)
                 restate(connection, card, price, shares, labels.SPLIT, action.sentence)
             corporate_actions.settle(connection, action.ticker)
-        db_manager.forget_history(action.ticker)  # it is fetched again, adjusted
         thaw(action.ticker)
         message = f"{action.sentence} was carried out for {len(cards)} cards."
         heartbeats.record_event("split", message)

@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 
 from orchestra.base import sqlite
 from system_databse import system_db_manager
@@ -22,8 +23,17 @@ class CorporateAction:
     old: str
 
     @property
+    def is_split(self) -> bool:
+        return float(self.new) != 0
+
+    @property
+    def ratio(self) -> Fraction:
+        """New shares for each old one, of a split."""
+        return Fraction(self.new) / Fraction(self.old)
+
+    @property
     def sentence(self) -> str:
-        what = f"{self.new}:{self.old} split" if float(self.new) else self.kind.replace("_", " ")
+        what = f"{self.new}:{self.old} split" if self.is_split else self.kind.replace("_", " ")
         return f"{self.ticker}: {what} of {self.day}"
 
 

@@ -55,6 +55,16 @@ def test_a_three_for_two_split_leaves_half_shares_in_single_lots() -> None:
     assert held == [Lot(MONDAY, Fraction(3, 2), 20.0), Lot(MONDAY, Fraction(3, 2), 40.0)]
 
 
+def test_cash_in_lieu_of_half_a_share_is_a_sale_of_it() -> None:
+    """Seven at 1,200 become ten and a half at 800; ten are kept."""
+    rows = [row(1, "buy", 7, 900.0, MONDAY)]
+    rows += [row(2, "sell", 7, 1200.0, FRIDAY), row(3, "buy", 10, 800.0, FRIDAY)]
+    sales, held = fifo(rows, {2: "split", 3: "split"})
+    assert sales == [Sale(FRIDAY, Fraction(1, 2), 800.0, MONDAY, 600.0, "split")]
+    assert [sale.gain for sale in sales] == [100.0]
+    assert held == [Lot(MONDAY, Fraction(10), 600.0)]
+
+
 def test_the_same_two_rows_without_a_label_are_a_sale_and_a_purchase() -> None:
     rows = [row(1, "buy", 7, 1200.0), row(2, "sell", 7, 1300.0, TUESDAY)]
     rows.append(row(3, "buy", 70, 130.0, FRIDAY))

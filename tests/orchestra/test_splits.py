@@ -1,5 +1,6 @@
 """Splits over a night: carried out where all agree, frozen and explained where not."""
 
+import sqlite3
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -138,6 +139,27 @@ def test_a_card_without_shares_gets_the_adjusted_history_too(
     assert labelled(labels.SPLIT) == []
 
 
+def test_no_crash_leaves_a_split_in_the_ledger_and_not_in_the_history(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """As far as the ledger's own transaction, in which the crash comes here."""
+    card = bought(wrapper, 7)
+    split(market, 10)
+    waiting = order_journal.intend(card, "NVDA", "sell", 1, floor_minute(clock.now()))
+    splits = Splits(wrapper)
+    follow(splits)  # it is known, and waits for the order
+    assert waiting is not None
+    order_journal.close_unfilled(waiting.client_order_id, "lost", "never sent")
+    system_db_manager.ledger().execute("PRAGMA query_only = ON")
+    with pytest.raises(sqlite3.OperationalError):
+        follow(splits)
+    system_db_manager.ledger().execute("PRAGMA query_only = OFF")
+    assert card_calculations.calculate_position(card) == 7
+    assert db_manager.get_latest_price("NVDA") is None
+    follow(splits)
+    assert card_calculations.calculate_position(card) == 70
+
+
 def test_fractions_freeze_and_explain(market: Exchange, wrapper: AlpacaWrapper) -> None:
     card = bought(wrapper, 7)
     split(market, 1.5)
@@ -164,10 +186,37 @@ def test_after_cash_in_lieu_the_owner_accepts_the_figure(
     before = worth(card)
     corrections.accept_broker_figure("NVDA", Decimal(10))
     assert card_calculations.calculate_position(card) == 10
-    assert worth(card) - before == pytest.approx(3 * (db_manager.get_latest_price("NVDA") or 0))
+    assert db_manager.get_latest_price("NVDA") is None  # nothing of before the split is left
+    assert worth(card) == pytest.approx(before, abs=0.01)  # half a share is cash
     follow(splits)
     follow(Splits(wrapper))
     assert card_states.all_states() == {}
+
+
+@pytest.mark.parametrize("held", [[10], [7, 3], [3, 5, 2]])
+@pytest.mark.parametrize("left", [2, 0])
+def test_a_reverse_split_that_the_owner_accepts_makes_no_money(
+    market: Exchange, wrapper: AlpacaWrapper, held: list[int], left: int
+) -> None:
+    """Ten shares become two and a half, and the half is paid out; or all of it."""
+    cards = [bought(wrapper, shares) for shares in held]
+    split(market, 0.25)
+    follow(Splits(wrapper))
+    before = sum(worth(card) for card in cards)
+    corrections.accept_broker_figure("NVDA", Decimal(left))
+    assert sum(card_calculations.calculate_position(card) for card in cards) == left
+    assert sum(worth(card) for card in cards) == pytest.approx(before, abs=0.05)
+    set_clock("2024-06-10T13:35:02Z")
+    (bar,) = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=1)
+    assert bar["timestamp"] == "2024-06-10T13:34:00Z"  # in new shares; they have hardly moved
+    assert sum(worth(card) for card in cards) == pytest.approx(
+        before, abs=0.01 * left * bar["close"] + 0.05
+    )
+    set_clock(MONDAY)
+    assert card_states.all_states() == {}
+    rows = system_db_manager.get_all_algorithms()
+    today = value_cards(rows, card_calculations.all_card_sums())
+    assert sum(worth.today_pnl for worth in today.values()) == pytest.approx(0, abs=0.05)
 
 
 def test_two_cards_each_get_their_own_shares(market: Exchange, wrapper: AlpacaWrapper) -> None:
