@@ -24,8 +24,8 @@ from system_databse import (
 )
 
 LOOKED_BACK = timedelta(days=1)  # before the last complete look: at a start and after each session
-# Before it otherwise: by far longer than an order may stay open and then count as lost
-OVERLAP = Delay(15 * 60, 90.0)
+# Before it otherwise: longer than an order may stay open and then take to count as lost
+OVERLAP = Delay(15 * 60, 60.0)
 COMPLETE_UNTIL = "orders_complete_until"  # in system_config: when the last complete look began
 UNFILLED_ENDS = order_journal.UNFILLED_STATES
 

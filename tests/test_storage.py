@@ -99,24 +99,24 @@ def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(disk: Path, tmp_pat
 
 
 def test_a_session_that_ends_on_a_full_disk_is_closed_once_there_is_room(
-    small_disk: Path, tmp_path: Path
+    disk: Path, tmp_path: Path
 ) -> None:
-    resize(small_disk, 128)
+    resize(disk, 128)
     with running_terminal(
         tmp_path,
         MARKET_CLOCK_START="2024-06-04T19:10:00Z",
         MARKET_CLOCK_SPEED=120,
         MARKET_CLOCK_SKIP_CLOSED=False,
-        SYSTEM_DB=small_disk / "system.db",
-        STOCKS_DB=small_disk / "stocks.db",
+        SYSTEM_DB=disk / "system.db",
+        STOCKS_DB=disk / "stocks.db",
     ) as terminal:
         number = terminal.add_card("NVDA")["id"]
         terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
-        _fill(small_disk)
+        _fill(disk)
         terminal.wait_for(lambda: clock.now() > clock.parse("2024-06-04T20:03:00Z"))
         assert _disk_part(terminal) == "down"
         assert daily_reports.days(1) == []
-        _free(small_disk)
+        _free(disk)
         terminal.wait_for(lambda: daily_reports.days(1) == ["2024-06-04"], what="the report")
         reasons = _reasons(terminal, number)
         assert max(reasons) == "2024-06-04T19:59:00Z"

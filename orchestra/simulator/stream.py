@@ -19,7 +19,7 @@ from orchestra.simulator.stream_client import Client
 
 AUTH_SECONDS = 10.0
 MOST_CONNECTIONS = 1
-LOGGED_EVENTS = 10_000
+LOGGED_EVENTS = 1_000
 START_SECONDS = 10.0
 
 log = logging.getLogger("autotrader.simulator.stream")

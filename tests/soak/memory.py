@@ -21,8 +21,8 @@ SETTLED_DAYS = 2  # of a life, the second of which is what its last one is held 
 class Life:
     """One process on its second calm day and on its last.
 
-    ``pss`` (kB) is the median of a day's looks. ``descriptors`` is the fewest of them: a request or an
-    order under way opens some for as long as it lasts, what is never closed is there at every look.
+    Both figures are the medians of the day's looks: what a request under way opens, or a cut connection
+    lacks, is gone at the next look; what is never closed is there at every one. ``pss`` is in kB.
     """
 
     role: str
@@ -31,8 +31,8 @@ class Life:
     to_day: str
     pss_first: float
     pss_last: float
-    descriptors_first: int
-    descriptors_last: int
+    descriptors_first: float
+    descriptors_last: float
 
     @property
     def growth(self) -> float:
@@ -68,8 +68,8 @@ def lives(rows: list[Row], since: str) -> list[Life]:
                 days[-1],
                 median(each["pss_kb"] for each in first),
                 median(each["pss_kb"] for each in last),
-                min(each["descriptors"] for each in first),
-                min(each["descriptors"] for each in last),
+                median(each["descriptors"] for each in first),
+                median(each["descriptors"] for each in last),
             )
         )
     return found
@@ -102,7 +102,7 @@ def growth_table(found: list[Life]) -> list[list[str]]:
                 life.to_day,
                 f"{life.pss_first / 1024:.1f} -> {life.pss_last / 1024:.1f}",
                 f"{life.growth:+.1%}",
-                f"{life.descriptors_first} -> {life.descriptors_last}",
+                f"{life.descriptors_first:g} -> {life.descriptors_last:g}",
             ]
             for life in found
         ),

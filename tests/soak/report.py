@@ -283,9 +283,9 @@ class _Writer:
             self._fail("No process lived through the calm days: growth cannot be judged.")
         return (
             f"{text}\n\nFrom {since} on nothing was killed (faults went on). What lived through those"
-            " days, its last day held against its second: the median of the day's looks at its memory,"
-            " and the fewest descriptors that it had open at any of them (requests and orders under way"
-            " come and go; what is never closed stays):\n\n" + _markdown(memory.growth_table(found))
+            " days, its last day held against its second; both figures are medians of the looks at it"
+            " all through the day (what requests under way open, and cut connections lack, comes and"
+            " goes; what is never closed stays):\n\n" + _markdown(memory.growth_table(found))
         )
 
     def _owner(self) -> str:
