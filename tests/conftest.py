@@ -1,5 +1,6 @@
 """Every test gets settings, clock and databases of its own, in a temporary folder."""
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -10,6 +11,9 @@ from orchestra.base import clock, settings, sqlite
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RECORDED_BARS = SHARED / "data" / "bars"
+
+# A shell's background job ignores Ctrl-C, and so would every process a test starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Configure = Callable[..., None]
 

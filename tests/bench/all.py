@@ -46,10 +46,12 @@ def main() -> int:
 def rows_of(name: str, quick: bool) -> list[Row] | None:
     """Run one benchmark; None where it failed."""
     print(f"\n{SECTIONS[name]}", flush=True)
+    begun = clock.elapsed()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.json"
         command = [sys.executable, "-m", f"tests.bench.{name}", "--json", str(out)]
         done = subprocess.run(command + ["--quick"] * quick, cwd=ROOT)
+        print(f"({clock.elapsed() - begun:.0f} s)", flush=True)
         if done.returncode != 0 or not out.exists():
             return None
         return [Row(**row) for row in json.loads(out.read_text())]

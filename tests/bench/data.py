@@ -79,8 +79,7 @@ def measure(quick: bool) -> Iterator[Row]:
         sizes = ((1, 1), (20, 1), (most, 1), (1, YEARS))
         stores = [new_store(folder, *size, history) for size in sizes]
         yield from file_sizes(stores)
-        floor_file = folder / "floor.db"
-        shutil.copy(stores[1].path, floor_file)
+        floor_file = copied(stores[1], folder / "floor.db")
         works = [our_works(store, history[-1]) for store in stores]
         with closing(bare(floor_file)) as floor:
             use(stores[1])
@@ -211,6 +210,13 @@ def new_store(folder: Path, tickers: int, years: int, history: list[list[Bar]]) 
         with sqlite.transaction(schema.stocks()) as connection:
             gaps.cover(connection, name, known)
     return store
+
+
+def copied(store: Store, path: Path) -> Path:
+    """The store's file again, whole, for the floor."""
+    use(store)
+    schema.stocks().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return Path(shutil.copy(store.path, path))
 
 
 def use(store: Store) -> None:
