@@ -1,6 +1,7 @@
 """The exchange's one account, in its own SQLite file: cash, positions, orders, fills."""
 
 import random
+import sqlite3
 import string
 import threading
 import uuid
@@ -234,25 +235,20 @@ class Account:
 
     def at(self, until: datetime) -> tuple[Decimal, dict[str, Decimal]]:
         """Cash and shares by symbol as they were at a moment; from the last one asked for onwards."""
+        wanted = moment(until)
         with self.lock:
-            last, cash, shares = self._past
-            if moment(until) < last:
-                last, cash, shares = "", STARTING_CASH, {}
-            shares = dict(shares)
-            for row in self._db.execute(
-                "SELECT at, symbol, side, qty, amount FROM fills WHERE at > ?1 AND at <= ?2 UNION ALL"
-                " SELECT at, symbol, 'split', ratio, '0' FROM splits WHERE at > ?1 AND at <= ?2"
+            known, cash, shares = self._past  # of what was before ``known``
+            if wanted < known:
+                known, cash, shares = "", STARTING_CASH, {}
+            rows = self._db.execute(
+                "SELECT at, symbol, side, qty, amount FROM fills WHERE at >= ?1 AND at <= ?2 UNION ALL"
+                " SELECT at, symbol, 'split', ratio, '0' FROM splits WHERE at >= ?1 AND at <= ?2"
                 " ORDER BY at",
-                (last, moment(until)),
-            ):
-                last, held, qty = row["at"], shares.get(row["symbol"], ZERO), Decimal(row["qty"])
-                if row["side"] == "split":
-                    shares[row["symbol"]] = held * qty
-                    continue
-                sign = 1 if row["side"] == "buy" else -1
-                shares[row["symbol"]] = held + sign * qty
-                cash -= sign * Decimal(row["amount"])
-            self._past = (last, cash, shares)
+                (known, wanted),
+            ).fetchall()
+            before = [row for row in rows if row["at"] < wanted]
+            self._past = (wanted, *_after(cash, shares, before))
+            cash, shares = _after(*self._past[1:], rows[len(before) :])
         return cash, {symbol: qty for symbol, qty in shares.items() if qty}
 
     def existing(self, id: str) -> Order:
@@ -313,3 +309,19 @@ def _order(row: Any) -> Order:
 def _new_number() -> str:
     letters = string.ascii_uppercase + string.digits
     return "PA" + "".join(random.SystemRandom().choices(letters, k=10))
+
+
+def _after(
+    cash: Decimal, shares: dict[str, Decimal], rows: list[sqlite3.Row]
+) -> tuple[Decimal, dict[str, Decimal]]:
+    """Cash and shares once these fills and splits have happened."""
+    shares = dict(shares)
+    for row in rows:
+        held, qty = shares.get(row["symbol"], ZERO), Decimal(row["qty"])
+        if row["side"] == "split":
+            shares[row["symbol"]] = held * qty
+            continue
+        sign = 1 if row["side"] == "buy" else -1
+        shares[row["symbol"]] = held + sign * qty
+        cash -= sign * Decimal(row["amount"])
+    return cash, shares

@@ -90,3 +90,11 @@ def test_the_past_is_the_same_in_whatever_order_it_is_asked_for(account: Account
         assert [account.at(each) for each in moments] == [expected[each] for each in moments]
     trade(account, 3, -8, NOON + 4 * HOUR)
     assert account.at(NOON + 4 * HOUR) == (Decimal(100_060), {})
+
+
+def test_a_second_fill_of_the_same_moment_is_not_forgotten(account: Account) -> None:
+    trade(account, 1, 6, NOON)
+    assert account.at(NOON) == (Decimal(99_940), {"F": Decimal(6)})
+    trade(account, 2, 1, NOON)
+    for when in (NOON, NOON + HOUR):
+        assert account.at(when) == (Decimal(99_930), {"F": Decimal(7)})
