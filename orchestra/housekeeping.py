@@ -1,14 +1,14 @@
 """What is done once after each close: old rows are dropped and the session's report is made."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from database import arrivals
 from orchestra import daily_report
 from orchestra.base.errors import StorageFull
 from system_databse import cycle_journal, decision_journal
 
-JOURNALS_KEPT = timedelta(days=90)
+JOURNALS_KEPT = decision_journal.KEPT
 
 log = logging.getLogger("autotrader.orchestrator")
 

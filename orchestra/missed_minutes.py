@@ -55,22 +55,21 @@ def note_restart(left_at: str) -> None:
 def note_downtime(now: datetime) -> None:
     """Tell of the open minutes before ``now`` that no trader kept, to the minute.
 
-    They begin after the last one in which every running card is on record: a trader that was killed
-    may have asked some cards of its last minute and not others.
+    They begin after the last one in which every card is on record: a trader that was killed may have
+    asked some cards of its last minute and not others. A card stopped meanwhile missed those before.
     """
-    since = decision_journal.recorded_until()
-    if since is None:
-        return
-    first = calendar().minute_number(clock.parse(since) + MINUTE)
-    end = calendar().minute_number(floor_minute(now))
-    if first < end:
-        begin, last = (clock.stamp(calendar().minute_at(n)) for n in (first, end - 1))
+    missed: set[int] = set()
+    for since, until in decision_journal.unrecorded(now):
+        first = calendar().minute_number(clock.parse(since) + MINUTE)
+        missed.update(range(first, calendar().minute_number(floor_minute(clock.parse(until)))))
+    if missed:
+        begin, last = (clock.stamp(calendar().minute_at(n)) for n in (min(missed), max(missed)))
         heartbeats.record_event(
             "downtime",
-            f"{end - first} open minutes from {begin} to {last} passed without a trader at work:"
+            f"{len(missed)} open minutes from {begin} to {last} passed without a trader at work:"
             " no card, or not every one, was asked in them.",
         )
-        log.warning("%d open minutes passed without a trader at work", end - first)
+        log.warning("%d open minutes passed without a trader at work", len(missed))
 
 
 def _journal(numbers: range, reason: str) -> None:

@@ -1,12 +1,15 @@
 """The decision journal: what each card answered in each minute, holds included, and why."""
 
+import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestra.base import clock, sqlite
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from system_databse import system_db_manager
+
+KEPT = timedelta(days=90)  # after which a row may be dropped
 
 
 @dataclass(frozen=True)
@@ -68,27 +71,38 @@ def asked_in(minute: str) -> set[int]:
     return {row["algorithm_id"] for row in rows}
 
 
-def recorded_until() -> str | None:
-    """Return the newest minute up to which every running card is on record; None without cards.
+def unrecorded(now: datetime) -> list[tuple[str, str]]:
+    """Return the spans after which, and until which, nothing is on record though there were cards.
 
-    With cards and no decision yet it is the minute in which the oldest card was added.
+    One is of the running cards, up to ``now``; one of those that were stopped since the last record,
+    up to the last stop. Each begins with the newest minute in which all of its cards are on record;
+    where there is none with the minute in which the oldest was added.
     """
     connection = system_db_manager.ledger()
-    added = connection.execute(
-        "SELECT MIN(created_at) FROM algorithm_instances WHERE status = 'running'"
-    ).fetchone()[0]
     newest = connection.execute("SELECT MAX(minute) FROM decisions").fetchone()[0]
-    if added is None:
-        return None
-    born: str = clock.stamp(floor_minute(clock.parse(added)))
+    told = connection.execute(
+        "SELECT MAX(timestamp) FROM events WHERE kind = 'downtime'"
+    ).fetchone()[0]
+    recorded = "" if newest is None else clock.stamp(clock.parse(newest) + MINUTE)
+    known = max(recorded, told or "", clock.stamp(now - KEPT))  # no stop up to then was missed
+    cards = connection.execute("SELECT * FROM algorithm_instances").fetchall()
+    running = [card for card in cards if card["status"] == "running"]
+    stopped = [card for card in cards if card["stopped_at"] and card["stopped_at"] > known]
+    found = [(_recorded_until(running, newest), clock.stamp(now))] if running else []
+    if stopped:
+        found.append(
+            (_recorded_until(stopped, newest), max(card["stopped_at"] for card in stopped))
+        )
+    return found
+
+
+def _recorded_until(cards: list[sqlite3.Row], newest: str | None) -> str:
+    born = clock.stamp(floor_minute(clock.parse(min(card["created_at"] for card in cards))))
     if newest is None or newest <= born:
         return born
-    left_out = connection.execute(
-        "SELECT 1 FROM algorithm_instances WHERE status = 'running' AND created_at < ?"
-        " AND id NOT IN (SELECT algorithm_id FROM decisions WHERE minute = ?)",
-        (newest, newest),
-    ).fetchone()
-    return newest if left_out is None else clock.stamp(clock.parse(newest) - MINUTE)
+    asked = asked_in(newest)
+    left_out = any(card["created_at"] < newest and card["id"] not in asked for card in cards)
+    return clock.stamp(clock.parse(newest) - MINUTE) if left_out else newest
 
 
 def page(algo_id: int, before: str | None, limit: int) -> tuple[list[dict[str, Any]], str | None]:

@@ -121,3 +121,36 @@ def test_a_new_card_misses_nothing_from_before_it_was_added() -> None:
     missed_minutes.note_downtime(clock.parse("2024-06-04T13:40:00Z"))
     [(_, message)] = told()
     assert message.startswith("1 open minutes from 2024-06-04T13:39:00Z to 2024-06-04T13:39:00Z ")
+
+
+def test_a_card_stopped_meanwhile_missed_what_lay_before_and_is_told_of_once(card: int) -> None:
+    hold(card, "2024-06-04T13:31:00Z")
+    set_clock("2024-06-04T13:35:20Z")
+    system_db_manager.stop_algorithm(card)
+    for moment in ("2024-06-04T15:00:00Z", "2024-06-04T16:00:00Z"):
+        set_clock(moment)
+        missed_minutes.note_downtime(clock.now())
+    [(_, message)] = told()
+    assert message.startswith("3 open minutes from 2024-06-04T13:32:00Z to 2024-06-04T13:34:00Z ")
+
+
+def test_a_card_stopped_meanwhile_and_a_younger_one_that_runs(card: int) -> None:
+    hold(card, "2024-06-04T13:31:00Z")
+    set_clock("2024-06-04T13:35:20Z")
+    system_db_manager.stop_algorithm(card)
+    set_clock("2024-06-04T13:40:10Z")
+    system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    missed_minutes.note_downtime(clock.parse("2024-06-04T13:42:30Z"))
+    [(_, message)] = told()
+    # 13:32 to 13:34 of the first, 13:41 of the second
+    assert message.startswith("4 open minutes from 2024-06-04T13:32:00Z to 2024-06-04T13:41:00Z ")
+
+
+def test_a_card_that_was_stopped_with_the_market_closed_missed_nothing(card: int) -> None:
+    hold(card, "2024-06-04T19:59:00Z")
+    set_clock("2024-06-04T23:00:00Z")
+    system_db_manager.stop_algorithm(card)
+    set_clock("2024-06-05T14:00:10Z")
+    system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    missed_minutes.note_downtime(clock.parse("2024-06-05T14:01:20Z"))
+    assert told() == []
