@@ -38,15 +38,14 @@ class Algorithm:
         if len(bars) < needed:
             return ("hold", 0, f"{len(bars)} of {needed} bars")
         closes = list(map(itemgetter("close"), bars))
-        newest = units(closes[-1])
         short, long = units(sum(closes[-self.short :])), units(sum(closes[1:]))
         now = self.long * short - self.short * long  # the averages' difference, exact
         # A minute earlier each had one older price in the place of the newest
-        short += units(closes[-self.short - 1]) - newest
-        long += units(closes[0]) - newest
+        short += units(closes[-self.short - 1] - closes[-1])
+        long += units(closes[0] - closes[-1])
         before = self.long * short - self.short * long
         if before <= 0 < now and not card_calculations.calculate_position(algo_id):
-            affordable = self.cash(algo_id) // newest
+            affordable = self.cash(algo_id) // units(closes[-1])
             return ("buy", affordable, "crossed above") if affordable else ("hold", 0, "no cash")
         if before >= 0 > now and (shares := card_calculations.calculate_position(algo_id)):
             return ("sell", shares, "crossed below")

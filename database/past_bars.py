@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from database.arrays import BarArrays
 
 CLOSE = 4  # its place in a row
+STAMP = itemgetter(0)
 FIGURES = itemgetter(*checks.FIELDS)
 Load = Callable[[str], list[Row]]
 
@@ -37,7 +38,7 @@ class _Series:
 
     def __init__(self, rows: list[Row]) -> None:
         self.rows = rows
-        self.stamps = [row[0] for row in rows]
+        self.stamps = list(map(STAMP, rows))
         self.bars = bars.dicts(rows)
 
     def unchanged(self, ended: int) -> bool:

@@ -5,8 +5,7 @@ Shares of one are fractions: 0.031 is 3.1 %. Money is dollars.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import accumulate
-from operator import itemgetter, truediv
+from operator import itemgetter
 from typing import Any
 
 from database.bars import Row
@@ -82,10 +81,13 @@ def measures(found: Equity, trades: list[Trade], capital: float) -> dict[str, An
 
 def max_drawdown(values: list[float], capital: float) -> float:
     """The deepest fall below an earlier peak (the capital is the first), as a fraction below zero."""
-    peaks = accumulate(values, max, initial=capital)
-    next(peaks)
-    lowest: float = min(map(truediv, values, peaks))
-    return min(1.0, lowest) - 1
+    peak, lowest, floor = capital, 1.0, capital
+    for value in values:
+        if value < floor:
+            lowest, floor = value / peak, value
+        elif value > peak:
+            peak, floor = value, value * lowest
+    return lowest - 1
 
 
 def win_rate(trades: list[Trade]) -> float | None:
