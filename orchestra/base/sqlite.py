@@ -14,6 +14,9 @@ from orchestra.base import clock
 from orchestra.base.errors import StorageFull
 
 BUSY_TIMEOUT_SECONDS = 10.0
+CACHE_KB = (
+    512  # of each connection; by itself 2 MB, filled over days: the system has the file anyway
+)
 LOOKED_AGAIN_SECONDS = 0.0001  # a burst of reads looks but once whether the file was replaced
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -58,6 +61,7 @@ def connect(
     )
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = {-CACHE_KB}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
         return connection
