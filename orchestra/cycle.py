@@ -112,16 +112,31 @@ class Cycle:
             self._websockets.update_subscriptions(cards)
         except Exception as error:
             log.error("WebSocket update failed: %s", error)
-        for ticker in {card["ticker"] for card in cards} - self._prefetched:
-            self._prefetched.add(ticker)
-            systemd.alive()
-            try:
-                smart_fetch.prefetch(ticker, PREFETCHED_BARS)
-            except AutoTraderError as error:
-                log.error("The history of %s cannot be fetched: %s", ticker, error)
+        self._prefetch({card["ticker"] for card in cards})
         restarts = self._websockets.streamer.status().restarts
         self._audit_due |= restarts != self._restarts
         self._restarts = restarts
+
+    def _prefetch(self, tickers: set[str]) -> None:
+        """Have each ticker's history at hand, back beyond today's open: today's P&L begins there.
+
+        Once in a process, and again where it is gone, as after a split: then of one ticker a minute, for
+        an exchange that is out of reach must not use it up.
+        """
+        session = calendar().latest_session(clock.now())
+        if session is None:
+            return
+        so_far = calendar().open_minutes(session.open, clock.now())
+        known = sorted(tickers & self._prefetched)
+        gone = [each for each in known if db_manager.newest_bar(each, session.open) is None]
+        again = {gone[so_far % len(gone)]} if gone else set()
+        for ticker in (tickers - self._prefetched) | again:
+            self._prefetched.add(ticker)
+            systemd.alive()
+            try:
+                smart_fetch.prefetch(ticker, PREFETCHED_BARS + so_far)
+            except AutoTraderError as error:
+                log.error("The history of %s cannot be fetched: %s", ticker, error)
 
     def end_session(self, now: datetime) -> None:
         """Complete the session's last minute, after which no card is asked."""

@@ -8,14 +8,19 @@ from decimal import Decimal
 import pytest
 
 from database import db_manager
+from database.realtime_pull import RealtimeStreamer
 from orchestra import corrections
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.base.market_calendar import floor_minute
+from orchestra.cycle import Cycle
+from orchestra.execution import Execution
+from orchestra.runner import AlgorithmRunner
 from orchestra.simulator import Exchange
 from orchestra.splits import Splits
 from orchestra.valuation import value_cards
+from orchestra.websocket_manager import WebSocketManager
 from system_databse import (
     card_calculations,
     card_states,
@@ -31,6 +36,14 @@ from tests.ledger_rows import labelled
 FRIDAY, AFTER_THE_CLOSE = "2024-06-07T19:58:00Z", "2024-06-07T20:01:00Z"
 MONDAY = "2024-06-10T13:30:02Z"
 SPLIT_DAY = date(2024, 6, 10)
+
+
+class NoStream(RealtimeStreamer):
+    """A stream that brings nothing."""
+
+    def subscribe(self, ticker: str) -> None: ...
+
+    def resubscribe(self) -> None: ...
 
 
 @pytest.fixture
@@ -111,6 +124,30 @@ def test_a_split_is_no_gain_of_the_day(market: Exchange, wrapper: AlpacaWrapper)
     valued = value_cards(rows, card_calculations.all_card_sums())[card]
     assert valued.today_pnl == 0.0  # the newest bar is Friday's last
     assert valued.marks() == []
+
+
+def test_todays_profit_is_todays_though_nobody_asks_for_yesterday(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """What was earned before is no gain of the day, nor a loss that a brake acts on."""
+    card = bought(wrapper, 7)
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute("UPDATE transactions SET price = price + 50")  # $350 were lost since
+    cards = system_db_manager.get_all_algorithms("running")
+    runner = AlgorithmRunner()
+    execution = Execution(wrapper)
+    stream = WebSocketManager(NoStream())
+    cycle = Cycle(execution, Audit(wrapper), Splits(wrapper), runner, stream)
+    cycle.follow_cards(cards)
+    split(market, 10)
+    follow(Splits(wrapper))
+    set_clock("2024-06-10T13:32:02Z")
+    cycle.follow_cards(cards)
+    db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=1)  # the minute's own bar
+    valued = value_cards(cards, card_calculations.all_card_sums())[card]
+    execution.close()
+    runner.close()
+    assert abs(valued.today_pnl) < 20
 
 
 def test_the_history_has_no_step_where_the_split_was(
