@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from database import arrays, db_manager, gaps, schema
-from orchestra.base import sqlite
+from orchestra import valuation
+from orchestra.base import clock, sqlite
 from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import nyse
 from tests.conftest import Configure
@@ -45,6 +46,26 @@ def test_bars_come_back_as_they_were_stored_and_in_order() -> None:
         },
     ]
     assert db_manager.get_historical_data("AAPL", MORNING[0], MORNING[1]) == []
+
+
+def test_with_the_exchange_out_of_reach_the_newest_bar_tells_its_own_age(at: At) -> None:
+    """As algorithms/README.md has it; a thin ticker's old bar is told apart."""
+    now, last = "2024-01-02T14:45:02Z", "2024-01-02T14:44:00Z"
+    at(now)
+    db_manager.insert_historical_data("NVDA", map(bar, MORNING[:3]))
+    held = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=50, before_timestamp=now)
+    assert held == [bar(stamp) for stamp in MORNING[:3]]
+    newest = held[-1]["timestamp"]
+    assert clock.parse(now) - clock.parse(newest) == timedelta(minutes=13, seconds=2)
+    unknown = db_manager.check_data_exists("NVDA", newest, last)
+    assert unknown == [("2024-01-02T14:33:00Z", "2024-01-02T14:44:00Z")]
+    assert valuation.unknown_minutes("NVDA", held[-1], clock.parse(now)) == 12
+    no_trades = gaps.within(clock.parse(MORNING[3]), clock.parse(last))
+    assert no_trades is not None
+    with sqlite.transaction(schema.stocks()) as connection:
+        gaps.cover(connection, "NVDA", no_trades)
+    assert db_manager.check_data_exists("NVDA", newest, last) == []
+    assert valuation.unknown_minutes("NVDA", held[-1], clock.parse(now)) == 0
 
 
 def test_both_ends_of_a_range_are_included() -> None:

@@ -131,6 +131,7 @@ def test_a_ticker_is_known_from_its_first_bar() -> None:
     assert known_from() == gaps.stamp_of(0)
     db_manager.insert_minute_bars([("NVDA", bar("2024-01-02T14:36:00Z"))])
     assert known_from() == "2024-01-02T14:36:00Z"
+    assert db_manager.lacking(("NVDA", "AAPL"), "2024-01-02T14:36:00Z") == {"AAPL"}
     cover("2024-01-02T14:34:00Z", "2024-01-02T14:34:00Z")
     assert known_from() == "2024-01-02T14:34:00Z"
 
