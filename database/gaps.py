@@ -47,6 +47,14 @@ def number_of(stamp: str) -> int:
     return calendar().minute_number(datetime.fromisoformat(stamp))
 
 
+def minutes_apart(first: str, last: str) -> int:
+    """How many minutes ``last`` is after ``first`` on the same day; -1 where it is another day."""
+    if first[:10] != last[:10]:
+        return -1
+    hours, minutes = int(last[11:13]) - int(first[11:13]), int(last[14:16]) - int(first[14:16])
+    return 60 * hours + minutes
+
+
 def _end_of(stamp: str) -> int:
     """The open minute that a range ends with; its stamp may have been taken out of the calendar since."""
     return calendar().minute_number(datetime.fromisoformat(stamp) + MINUTE) - 1
@@ -146,10 +154,8 @@ def known_since(connection: sqlite3.Connection, ticker: str, last: str) -> str |
     if row is None:
         return None
     first, end = row
-    if end < last:
-        since_then = (_end_of(end) + 1, number_of(last))
-        if not _is_full_of_bars(connection, ticker, since_then):
-            return None
+    if end < last and not _is_full_of_bars(connection, ticker, (_end_of(end) + 1, number_of(last))):
+        return None
     return str(first)
 
 
@@ -229,7 +235,7 @@ def _is_full_of_bars(connection: sqlite3.Connection, ticker: str, found: Range) 
     """Whether every minute of a range has its bar; a range beyond one session is not looked through."""
     first, last = stamps(found)
     minutes = found[1] - found[0] + 1
-    if (datetime.fromisoformat(last) - datetime.fromisoformat(first)) // MINUTE + 1 != minutes:
+    if minutes_apart(first, last) + 1 != minutes:
         return False
     row = connection.execute(
         "SELECT count(*) FROM bars WHERE ticker = ? AND timestamp >= ? AND timestamp <= ?",

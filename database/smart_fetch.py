@@ -80,7 +80,10 @@ def _complete(
     connection: Connection, ticker: str, n: int, found: list[Bar], last: datetime
 ) -> bool:
     """Whether every minute from the oldest bar found to ``last`` has its answer."""
-    since = gaps.known_since(connection, ticker, clock.stamp(last))
+    end = clock.stamp(last)
+    if len(found) == n and gaps.minutes_apart(found[0]["timestamp"], end) == n - 1:
+        return True  # a bar in each of the day's last n minutes
+    since = gaps.known_since(connection, ticker, end)
     if since is None:
         return False
     if len(found) == n:
