@@ -33,7 +33,7 @@ HERE = Path(__file__).parent / "rivals"
 CROSSOVER = ROOT / "algorithms" / "sma_crossover.py"
 LENGTHS = (1, 3, 7)  # years, or quarters where it has to be quick
 MOST_MB = 150
-GROWTH = 1.10
+GROWTH, GROWTH_ROUNDS = 1.10, 3
 # By package: its script, and how many times faster the engine has to be
 RIVALS = {
     "backtesting": ("backtesting_py.py", 1.2),
@@ -86,7 +86,7 @@ def measure(quick: bool) -> Iterator[Row]:
         yield from memory()
         gc.set_threshold(RARELY)  # as the command does
         yield from beside_run(folder, rounds)
-        yield from growing(folder, step, rounds if quick else 5)
+        yield from growing(folder, step)
 
 
 def command(*more: str) -> list[str]:
@@ -238,7 +238,7 @@ def beside_run(folder: Path, rounds: int) -> Iterator[Row]:
     )
 
 
-def growing(folder: Path, step: int, rounds: int) -> Iterator[Row]:
+def growing(folder: Path, step: int) -> Iterator[Row]:
     """What a minute costs as history and trades grow."""
     unit = "quarter" if step == QUARTER else "year"
     pasts = {length: past(step * length) for length in LENGTHS}
@@ -246,7 +246,7 @@ def growing(folder: Path, step: int, rounds: int) -> Iterator[Row]:
         ("history", CROSSOVER),
         ("trades, one a minute", folder / "eager.py"),
     ):
-        taken = [[cost(algorithm, pasts[n]) for n in LENGTHS] for _ in range(rounds)]
+        taken = [[cost(algorithm, pasts[n]) for n in LENGTHS] for _ in range(GROWTH_ROUNDS)]
         base, *longer = map(min, zip(*taken, strict=True))
         for length, least in zip(LENGTHS[1:], longer, strict=True):
             figure = f"a minute of {length} {unit}s beside one of 1 {unit}: {what}"
