@@ -93,9 +93,11 @@ except OSError:
     sys.exit(1)' "$1/healthz"
 }
 
-install_desktop() {
+install_desktop() { # $1: the page's address
   if [ ! -d /etc/xdg/labwc ]; then
-    echo "No labwc desktop here: the page is not opened by itself. Any browser on this machine shows it."
+    echo "No labwc desktop here, so the page is not opened on a screen of this machine: that takes Raspberry Pi OS"
+    echo "with desktop, not its Lite image. The services need none. To see the page from another machine:"
+    echo "  ssh -L ${1##*:}:127.0.0.1:${1##*:} $user@$(uname -n), then http://127.0.0.1:${1##*:}/ there"
     return
   fi
   if command -v raspi-config >/dev/null; then
@@ -127,7 +129,7 @@ install_all() {
     touch "$state/time-wait"
     systemctl enable --quiet "$time_wait"
   fi
-  [ "$kiosk" = no ] || install_desktop
+  [ "$kiosk" = no ] || install_desktop "$(sed -n 's/^page //p' <<<"$told")"
   systemctl daemon-reload
   in_session daemon-reload
   systemctl restart systemd-journald
