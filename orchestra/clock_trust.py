@@ -45,8 +45,8 @@ class ClockTrust:
     def wait(self, stop: threading.Event, last_minute: datetime | None = None) -> datetime | None:
         """Wait until the clock may be traded by, or ``stop``.
 
-        The open minutes that pass meanwhile, by the broker's clock, are put on record, from the one
-        after ``last_minute`` on, the last that was kept; without it those that no trader kept as well.
+        The open minutes that pass meanwhile, by the broker's clock and ours, are put on record: those
+        after ``last_minute``, the last that was kept; without it those that no trader kept as well.
         Returns up to when they are, the minute excluded; None if there was nothing to wait for.
         """
         while not stop.is_set() and not self.follow():
@@ -101,29 +101,31 @@ class ClockTrust:
             log.error("%s", message)
             heartbeats.record_event("clock", message)
         if self._broker_ahead is not None:
-            self._note_minutes(clock.now() + self._broker_ahead, last_minute)
+            ours, theirs = clock.now(), clock.now() + self._broker_ahead
+            self._note_minutes(theirs, min(ours, theirs), last_minute)
         heartbeats.beat({"orchestrator": ("degraded", message), "clock": self.health})
         systemd.alive(message)
 
     def _note_trust(self, last_minute: datetime | None) -> datetime:
-        on_record = self._note_minutes(clock.now(), last_minute)
+        now = clock.now()
+        self._note_minutes(now, now, last_minute)
         message = "The clock is right again: cards are asked."
         log.warning("%s", message)
         heartbeats.record_event("clock", message)
         heartbeats.beat({"clock": self.health})
         self._doubted, self._noted_until = False, None
-        return on_record
+        return floor_minute(now)
 
-    def _note_minutes(self, until: datetime, last_minute: datetime | None) -> datetime:
-        """Put the open minutes since the last look on record; the running one may still be asked."""
-        until = floor_minute(until)
-        if self._noted_until is not None:
-            since = self._noted_until
-        elif last_minute is not None:
-            since = last_minute + MINUTE
-        else:
-            missed_minutes.note_downtime(until)
-            since = until
-        missed_minutes.note_untrusted_clock(since, until)
-        self._noted_until = until
-        return until
+    def _note_minutes(self, began: datetime, until: datetime, last_minute: datetime | None) -> None:
+        """Put the open minutes before ``until`` on record, which has passed by both clocks.
+
+        They are counted from ``last_minute``, and at a start from when the doubt ``began``.
+        """
+        if self._noted_until is None:
+            self._noted_until = last_minute + MINUTE if last_minute else floor_minute(began)
+        since, until = self._noted_until, floor_minute(until)
+        if since < until:
+            if last_minute is None:  # before they hide that nobody kept those until then
+                missed_minutes.note_downtime(since)
+            missed_minutes.note_untrusted_clock(since, until)
+            self._noted_until = until

@@ -153,9 +153,11 @@ def test_waiting_ends_when_it_is_told_to(exchange: Exchange) -> None:
     assert not waiter.is_alive()
 
 
-def doubt_once(exchange: Exchange, last_minute: datetime | None) -> datetime | None:
-    """Wait through a doubt that begins now, on a clock that is a minute and a half ahead."""
-    skew(exchange, -90)
+def doubt_once(
+    exchange: Exchange, last_minute: datetime | None, seconds: float = -90
+) -> datetime | None:
+    """Wait through a doubt that begins now: the broker's clock is ``seconds`` ahead for a moment."""
+    skew(exchange, seconds)
     trust, stop, returned = ClockTrust(AlpacaWrapper()), threading.Event(), list[Any]()
     waiter = threading.Thread(target=lambda: returned.append(trust.wait(stop, last_minute)))
     waiter.start()
@@ -167,14 +169,15 @@ def doubt_once(exchange: Exchange, last_minute: datetime | None) -> datetime | N
     return on_record
 
 
-def test_minutes_between_the_last_one_kept_and_the_doubt_are_on_record(
-    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("seconds", [-3600, -90, 3600])
+def test_minutes_between_the_last_one_kept_and_the_doubt_are_on_record_and_none_to_come(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     card = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
     monkeypatch.setattr(clock_trust, "RETRY_SECONDS", 0.05)
     trust = ClockTrust(AlpacaWrapper())
     assert trust.wait(threading.Event(), clock.now()) is None  # nothing to wait for
-    on_record = doubt_once(exchange, clock.parse("2024-06-04T14:25:00Z"))
+    on_record = doubt_once(exchange, clock.parse("2024-06-04T14:25:00Z"), seconds)
     assert on_record == clock.parse(OPEN_MARKET)  # the running minute may still be asked
     assert doubted(card) == [f"2024-06-04T14:{minute}:00Z" for minute in (26, 27, 28, 29)]
 

@@ -83,8 +83,8 @@ class _Soak:
 
     def go(self, events: list[Event]) -> None:
         """Do all that is due, to the end of the last session."""
-        self._supervisor.start()
-        self._owner.begin()
+        # Cards first: the trader has their history before the open, as on a clock that does not run
+        self._supervisor.start(before_trading=self._owner.begin)
         self._wall.start()
         if clock.now() >= self._sessions[0].open:
             self._journal.note("late start")

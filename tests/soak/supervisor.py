@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,9 +52,11 @@ class Supervisor:
         self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self.facts: list[dict[str, Any]] = []
 
-    def start(self) -> None:
+    def start(self, before_trading: Callable[[], None]) -> None:
         """Start the parts in order, each once the one before is up, and watch them from then on."""
         for part in self._parts.values():
+            if part.name == "orchestrator":
+                before_trading()
             self._spawn(part)
             deadline = clock.elapsed() + READY_SECONDS
             while not self._look_whether_up(part):
