@@ -12,7 +12,7 @@ import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def process(started: list[str], **environment: str) -> tuple[str, float]:
     return done.stdout, clock.elapsed() - begun
 
 
-def beside_the_first(bars: Path, rounds: int) -> Iterator[Row]:
+def beside_the_first(bars: Path, rounds: int) -> Generator[Row, None, float]:
     """Returns our own median pace. The first round is dropped: it fills the caches."""
     plain, full, theirs = [], [], []
     for _ in range(rounds + 1):
