@@ -32,16 +32,16 @@ from tests.exchange_fixture import change, running_exchange, set_clock
 MONTH = 20 * 390  # bars
 ROUNDS = 40  # each as short as the work allows, so that some of them are left alone
 CARDS = 20
-# At most so many times the floor; behind each, the lowest and the highest of 20 runs on two busy cores
+# At most so many times the floor; behind each, the lowest and the highest of twice 20 runs, the machine busy
 LIMITS = {
-    data.LAST_50.name: 1.4,  # 0.89 to 0.97
-    data.PRICE_NOW.name: 2.2,  # 1.48 to 1.53
-    data.A_MINUTE.name: 2.1,  # 1.3 to 1.5
-    data.A_FRAME.name: 0.9,  # 0.56 to 0.63
-    data.A_YEAR.name: 1.9,  # 1.23 to 1.31
-    "a backtest of a month, beside its arithmetic": 9.0,  # 5.45 to 6.23
-    "asking 20 cards, beside the plain loop": 4.4,  # 2.22 to 2.95
-    "a card-minute of 20, beside bare reads and algorithm": 5.8,  # 2.97 to 3.91
+    data.LAST_50.name: 1.4,  # 0.87 to 0.97
+    data.PRICE_NOW.name: 2.2,  # 1.47 to 1.57
+    data.A_MINUTE.name: 2.1,  # 1.28 to 1.59
+    data.A_FRAME.name: 0.9,  # 0.56 to 0.65
+    data.A_YEAR.name: 1.9,  # 1.23 to 1.33
+    "a backtest of a month, beside its arithmetic": 9.0,  # 4.95 to 6.23
+    "asking 20 cards, beside the plain loop": 4.4,  # 2.16 to 2.95
+    "a card-minute of 20, beside bare reads and algorithm": 5.8,  # 2.87 to 3.91
     "an unchanged answer of 20 cards, beside the same bytes": 3.5,  # 1.77 to 2.39
 }
 
