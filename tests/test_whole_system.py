@@ -286,12 +286,17 @@ def test_minutes_too_short_for_a_cycle_are_on_record_as_skipped(
         until(lambda: clock.stamp() > f"{day}T20:30:00Z", 60, terminal.log)
         terminal.stop("orchestrator")
         rows = decisions(card["id"])
+        ledger = system_db_manager.ledger()
+        found = ledger.execute("SELECT message FROM events WHERE kind = 'downtime'").fetchall()
+    downtime = [row[0] for row in found]
     opening = clock.parse(f"{day}T13:30:00Z")
     asked = [row["minute"] for row in rows if row["action"] != "skipped"]
     on_record = {row["minute"] for row in rows}
     expected = {clock.stamp(opening + n * MINUTE) for n in range(390)}
-    first_asked = asked[0]
-    assert on_record == {minute for minute in expected if minute >= first_asked}
+    first = min(on_record)
+    assert on_record == {minute for minute in expected if minute >= first}
+    if clock.parse(first) > opening:
+        assert any(f" to {clock.stamp(clock.parse(first) - MINUTE)} " in told for told in downtime)
     assert 0 < len(asked) < 390
     assert all(row["reason"].startswith("skipped: ") for row in rows if row["action"] == "skipped")
 
