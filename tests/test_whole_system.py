@@ -220,7 +220,10 @@ def test_killed_in_mid_session_it_resumes_and_trades_nothing_twice(
         for _ in range(4):
             asked = len(decisions(cards[0]))
             terminal.wait_for(lambda n=asked: len(decisions(cards[0])) >= n + 3)
-            terminal.restart_orchestrator(kill=True)
+            terminal.kill("orchestrator")
+            back = clock.now() + 2 * MINUTE  # one of them passes whole without a trader
+            terminal.wait_for(lambda at=back: clock.now() >= at)
+            terminal.start("orchestrator")
         asked = len(decisions(cards[0]))
         terminal.wait_for(lambda: len(decisions(cards[0])) >= asked + 3)
         assert terminal.subscribed() == ["AAPL", "NVDA"]

@@ -17,6 +17,8 @@ BUSY_TIMEOUT_SECONDS = 10.0
 CACHE_KB = (
     512  # of each connection; by itself 2 MB, filled over days: the system has the file anyway
 )
+# Of a new file: a commit of money writes a few rows in several pages, bars are read in long runs
+PAGE_BYTES = {"FULL": 2048, "NORMAL": 4096}
 LOOKED_AGAIN_SECONDS = 0.0001  # a burst of reads looks but once whether the file was replaced
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -66,6 +68,7 @@ def connect(
         connection.execute("PRAGMA query_only = ON")
         return connection
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES[synchronous]}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
     except sqlite3.Error as error:

@@ -55,7 +55,7 @@ def measure(quick: bool) -> Iterator[Row]:
         return
     for each in fields(Settings):
         os.environ[each.name.upper()] = ""
-    seconds, rounds = (2, 2) if quick else (5, 3)
+    seconds, rounds = (2, 2) if quick else (2, 3)
     rates: dict[int, float] = {}
     for trades in HISTORIES[:2] if quick else HISTORIES:
         with tempfile.TemporaryDirectory() as name, served(Path(name), trades) as (ours, floor):

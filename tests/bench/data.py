@@ -66,7 +66,7 @@ class Job:
 LAST_50 = Job("the last 50 bars for an algorithm", 1.5, "us", 200, 25)
 PRICE_NOW = Job("the latest price", 2.0, "us", 200, 25)
 A_MINUTE = Job("storing a minute of 20 tickers", 1.5, "us", 10, 25)
-A_FRAME = Job("a year as a DataFrame", 0.6, "ms", 1, 9)
+A_FRAME = Job("a year as a DataFrame", 0.6, "ms", 1, 15)
 A_YEAR = Job("storing a year of one ticker", 1.3, "ms", 1, 5)
 
 

@@ -56,11 +56,11 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from at_speed(60, 60 if quick else 300)
     if not quick:
         yield from at_speed(1, 10)
-    yield from orders_on_the_wire(5 if quick else 20)
+    yield from orders_on_the_wire(5 if quick else 10)
 
 
 def at_speed(speed: int, minutes: int) -> Iterator[Row]:
-    lead = max(60, 12 * speed)  # market seconds before the open, for processes and cards
+    lead = max(15, 12 * speed)  # market seconds before the open, for processes and cards
     start = clock.stamp(clock.parse(OPEN) - lead / 60 * MINUTE)
     with (
         own_place() as folder,
@@ -73,12 +73,13 @@ def at_speed(speed: int, minutes: int) -> Iterator[Row]:
         ) as terminal,
     ):
         add_cards(terminal, "sma_crossover")
-        first = clock.parse(OPEN) + MINUTE * 2
+        first = clock.parse(OPEN) + MINUTE * (2 if speed > 1 else 1)  # the first fetches history
         last = first + MINUTE * (minutes - 1)
+        soon = 60 + (first - clock.now()).total_seconds() / speed
         with beside(BARE_LOOP, clock.stamp(first), str(minutes)) as bare:
             with beside(LOAD, terminal.api_url):
                 idle = terminal_mb(terminal)
-                terminal.wait_for(lambda: clock.now() >= first, 120)
+                terminal.wait_for(lambda: clock.now() >= first, soon)
                 before = written(terminal)
                 peak = highest_mb(terminal, last)
                 wrote = written(terminal) - before
