@@ -20,7 +20,7 @@ FIGURES = """SELECT open, high, low, close, volume FROM bars
              WHERE ticker = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp"""
 STAMPS = """SELECT group_concat(timestamp, '') FROM (SELECT timestamp FROM bars
             WHERE ticker = ? AND timestamp >= ? AND timestamp <= ? ORDER BY timestamp)"""
-ONE_MINUTE = numpy.timedelta64(60, "s")
+IN_ORDER = numpy.arange(24 * 60) * numpy.timedelta64(60, "s")  # no session is longer
 Found = tuple[
     NDArray[numpy.datetime64], NDArray[numpy.float64]
 ]  # minutes; figures, a row for each column
@@ -79,8 +79,8 @@ def _session(
         return None
     opening = begin + (session.open - begin) % MINUTE
     if count == (end - opening) // MINUTE + 1:  # every minute: its stamp need not be read
-        beginning = numpy.datetime64(clock.stamp(opening)[:-1], "s")
-        return beginning + numpy.arange(count) * ONE_MINUTE, figures
+        stamp = bounds[1] if opening == begin else clock.stamp(opening)
+        return numpy.datetime64(stamp[:-1], "s") + IN_ORDER[:count], figures
     return _minutes(cursor.execute(STAMPS, bounds).fetchone()[0]), figures
 
 

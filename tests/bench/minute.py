@@ -56,7 +56,7 @@ def measure(quick: bool) -> Iterator[Row]:
     yield from at_speed(60, 60 if quick else 300)
     if not quick:
         yield from at_speed(1, 10)
-    yield from orders_on_the_wire(5 if quick else 10)
+    yield from orders_on_the_wire(6)
 
 
 def at_speed(speed: int, minutes: int) -> Iterator[Row]:

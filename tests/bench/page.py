@@ -61,7 +61,7 @@ def measure(quick: bool) -> Iterator[Row]:
         )
         yield from first_load(browser)
         with serving() as address:
-            yield from main_thread(browser, address, rounds=3 if quick else 7)
+            yield from main_thread(browser, address, rounds=3 if quick else 5)
             yield from nothing_new(browser, address)
             yield from a_day(browser, address, *((2, 40) if quick else (18, 720)))  # 24 hours
             yield from drawers(browser, address, times=10 if quick else 50)

@@ -30,7 +30,7 @@ IMPORTS = {
 
 
 def measure(quick: bool) -> Iterator[Row]:
-    rounds = 3 if quick else 7
+    rounds = 3 if quick else 5
     yield from to_ready(rounds)
     yield from import_times(rounds)
     yield from packages()
