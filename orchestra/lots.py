@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-SPLIT = "split"  # the label of its pair
+from system_databse import labels
+
 NOISE = 0.005  # dollars
 Transaction = Mapping[str, Any]
 
@@ -80,7 +81,7 @@ def _is_restatement(sell: Transaction, buy: Transaction, kinds: Mapping[int, str
         kind is not None
         and kinds.get(buy["id"]) == kind
         and (sell["type"], buy["type"]) == ("sell", "buy")
-        and (kind == SPLIT or abs(_worth(sell) - _worth(buy)) < NOISE)
+        and (kind == labels.SPLIT or abs(_worth(sell) - _worth(buy)) < NOISE)
     )
 
 

@@ -135,9 +135,8 @@ class _Trader:
         self._wrapper = wrapper
         self._cycle = cycle
         self._websockets = websocket_manager
-        self._last_minute: datetime | None = (
-            None  # up to which every minute was kept, or is on record
-        )
+        # Up to which every minute was kept, or is on record
+        self._last_minute: datetime | None = None
         self._close_due = False  # whether a session's end is yet to be worked off
         self._full_since: str | None = None  # since when nothing could be stored
         self._downtime_noted = False

@@ -14,9 +14,8 @@ from system_databse.ledger_source import Sums
 from system_databse.newest_first import NewestFirst, Transaction
 
 UNITS = 1_000_000  # a dollar's; prices have at most six decimals, so the sums are exact
-MOST_LISTED = (
-    2_000  # transactions handed out as a list: to shift these costs less than to look at one
-)
+# Transactions handed out as a list: to shift these costs less than to look at one
+MOST_LISTED = 2_000
 NAMES = ("id", "algorithm_id", "type", "shares", "price", "timestamp")
 Row = tuple[int, int, str, int, float, str]
 

@@ -6,7 +6,7 @@ the exchange. Without other values the market stands still at 10:30 New York on 
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from orchestra.base import clock, settings, sqlite
@@ -53,13 +53,18 @@ def running_exchange(**values: object) -> Iterator[Exchange]:
         finally:
             exchange.stop()
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        sqlite.close_kept()
-        _forget()
+        restore(before)
+
+
+def restore(before: Mapping[str, str | None]) -> None:
+    """Give this process's settings their former values; None is one that was not set."""
+    sqlite.close_kept()
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    _forget()
 
 
 def change(**values: object) -> None:

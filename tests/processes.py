@@ -16,9 +16,9 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
-from orchestra.base import clock, settings, sqlite
+from orchestra.base import clock, settings
 from orchestra.base.settings import ROOT
-from tests.exchange_fixture import change, free_port
+from tests.exchange_fixture import change, free_port, restore
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -278,7 +278,7 @@ def running_terminal(
     changes |= values
     before = {name: os.environ.get(name) for name in changes}
     with ExitStack() as undo:
-        undo.callback(_restore, before)
+        undo.callback(restore, before)
         change(**changes)
         terminal = Terminal(tmp_path)
         undo.callback(terminal.end)
@@ -308,14 +308,3 @@ def _json(response: requests.Response, status: int) -> Json:
     found = response.json()
     assert isinstance(found, dict)
     return found
-
-
-def _restore(before: Mapping[str, str | None]) -> None:
-    sqlite.close_kept()
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-    settings.adopt(None)
-    clock.reset()

@@ -14,9 +14,8 @@ from orchestra.base import clock
 from orchestra.base.errors import StorageFull
 
 BUSY_TIMEOUT_SECONDS = 10.0
-CACHE_KB = (
-    512  # of each connection; by itself 2 MB, filled over days: the system has the file anyway
-)
+# Of each connection; by itself 2 MB, filled over days: the system has the file anyway
+CACHE_KB = 512
 # Of a new file: a commit of money writes a few rows in several pages, bars are read in long runs
 PAGE_BYTES = {"FULL": 2048, "NORMAL": 4096}
 LOOKED_AGAIN_SECONDS = 0.0001  # a burst of reads looks but once whether the file was replaced

@@ -8,6 +8,7 @@ import pytest
 from database import db_manager
 from orchestra.simulator import Exchange
 from tests.exchange_fixture import change, running_exchange
+from tests.one_share import ONE_SHARE
 
 IN_THE_MINUTE = "2024-06-04T14:30:05Z"  # its last bar is due already
 ROUND_TRIP = '''"""Buys five shares when it has none, else sells them."""
@@ -22,18 +23,6 @@ class Algorithm:
     def run(self, current_time, algo_id):
         held = card_calculations.calculate_position(algo_id)
         return ("sell", held) if held else ("buy", 5)
-'''
-ONE_SHARE = '''"""Buys one share and keeps it."""
-
-import system_db_manager
-
-
-class Algorithm:
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("hold", 0) if system_db_manager.get_transactions(algo_id) else ("buy", 1)
 '''
 
 

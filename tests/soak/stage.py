@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
-from orchestra.base import clock, settings, sqlite
-from tests.exchange_fixture import change, free_port
+from orchestra.base import clock, settings
+from tests.exchange_fixture import change, free_port, restore
 from tests.soak.form import MINUTE, Form, Session
 from tests.soak.journal import Journal
 
@@ -47,14 +47,7 @@ def environment(
     try:
         yield
     finally:
-        sqlite.close_kept()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        settings.adopt(None)
-        clock.reset()
+        restore(before)
 
 
 @contextmanager

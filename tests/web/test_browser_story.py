@@ -6,23 +6,9 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from tests.exchange_fixture import OPEN_MARKET, STANDING_STILL
+from tests.one_share import ONE_SHARE
 from tests.processes import running_terminal
 from tests.wall import PATIENCE_MS, Wall, in_front_of
-
-ONE_SHARE = '''"""Buys one share and keeps it."""
-
-import system_db_manager
-
-
-class Algorithm:
-    """Buys one share and keeps it."""
-
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("hold", 0) if system_db_manager.get_transactions(algo_id) else ("buy", 1)
-'''
 
 
 def test_a_card_is_added_seen_opened_and_stopped(tmp_path: Path) -> None:

@@ -11,22 +11,11 @@ from playwright.sync_api import expect
 
 from system_databse import heartbeats
 from tests.exchange_fixture import OPEN_MARKET
+from tests.one_share import ONE_SHARE
 from tests.processes import Terminal, running_terminal
 from tests.small_disk import resize, small_disk
 from tests.wall import PATIENCE_MS, Wall, in_front_of
 
-ONE_SHARE = '''"""Buys one share and keeps it."""
-
-import system_db_manager
-
-
-class Algorithm:
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("hold", 0) if system_db_manager.get_transactions(algo_id) else ("buy", 1)
-'''
 BROKEN = ONE_SHARE.replace('("buy", 1)', '("buy", 1 / 0)')
 SELL_BY_HAND = {"side": "sell", "qty": "1", "type": "market", "time_in_force": "day"}
 LONGER_THAN_ITS_SILENCE = (heartbeats.SILENT_AFTER_SECONDS + 30) * 1000
