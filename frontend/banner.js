@@ -14,7 +14,7 @@ const GRAVE = ["offline", "trader-stopped", "ledger", "databases"];
 const FAILURES = {
   pin_required: "locked", ledger_gone: "ledger", database_damaged: "databases", foreign_contents: "databases",
 };
-const TITLES = { clock: "clock not set" };
+const TITLES = { clock: "clock not set", orchestrator: "trader" };
 
 /** A problem's heading. */
 export function titleOf({ kind }) {

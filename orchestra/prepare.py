@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from orchestra import demo
+from orchestra import demo, services
 from orchestra.base import settings
+from system_databse import heartbeats
 
 CLOCK_FILE = "clock.env"  # the units read it: the clock's settings, empty on the real clock
 SIMULATED_FILE = "simulated"  # is there where the simulated exchange is needed
@@ -23,6 +24,17 @@ def prepare(folder: Path) -> None:
         (folder / SIMULATED_FILE).touch()
     lines = [f"{name}={value}\n" for name, value in shared.items()]
     (folder / CLOCK_FILE).write_text("".join(lines))
+    _announce_the_trader()
+
+
+def _announce_the_trader() -> None:
+    """Say why it is silent until it speaks: what it said last was said before the machine went off."""
+    if services.wait_for_the_time():
+        heartbeats.announce(
+            "down", "The trader waits for the clock to be set, two minutes at most."
+        )
+    else:
+        heartbeats.announce("degraded", "The trader is starting.")
 
 
 def create_databases() -> None:

@@ -18,6 +18,7 @@ UNITS = {
     "autotrader-orchestrator.service": "trader",
     "autotrader-backup.timer": "nightly backup",
 }
+TIME_WAIT = "systemd-time-wait-sync.service"  # the trader's unit starts after it
 ASKED = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,NRestarts,ConditionResult,NeedDaemonReload"
 INSTALL = "sudo systemd/install.sh"
 START = "sudo systemctl start autotrader.target"
@@ -26,9 +27,14 @@ SECONDS = 20
 Unit = dict[str, str]
 
 
+def is_here() -> bool:
+    """Whether a service manager runs on this machine."""
+    return Path("/run/systemd/system").is_dir() and shutil.which("systemctl") is not None
+
+
 def services() -> list[Finding]:
     """Look at each unit; where all are well, or none is installed, it is one finding."""
-    if not Path("/run/systemd/system").is_dir() or shutil.which("systemctl") is None:
+    if not is_here():
         message = "systemd does not run here: ./start_pi.sh starts the terminal."
         return [Finding("services", "ok", message)]
     command = ["systemctl", "show", f"--property={ASKED}", *UNITS]
@@ -36,9 +42,19 @@ def services() -> list[Finding]:
     return findings(done.stdout)
 
 
+def wait_for_the_time() -> bool:
+    """Whether the trader's unit is held back until the system's clock is set from the network."""
+    command = ["systemctl", "show", "--property=ActiveState", "--value", TIME_WAIT]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == "activating"
+
+
 def findings(said: str) -> list[Finding]:
     """Read what ``systemctl show`` has said of UNITS: blocks of NAME=VALUE, one for each unit."""
-    units = {unit.get("Id", ""): unit for unit in map(_unit, said.strip().split("\n\n"))}
+    units = units_of(said)
     if not any(units.get(name, {}).get("LoadState") == "loaded" for name in UNITS):
         message = "Not installed: it does not start at power-on."
         return [Finding("services", "ok", message, f"If it shall: {INSTALL}")]
@@ -48,6 +64,11 @@ def findings(said: str) -> list[Finding]:
     active = [name for name in UNITS if units[name]["ActiveState"] == "active"]
     running = ", ".join(UNITS[name] for name in active if name != TARGET)
     return [Finding("services", "ok", f"Installed, started at power-on, running: {running}.")]
+
+
+def units_of(said: str) -> dict[str, Unit]:
+    """The units in what ``systemctl show`` has said, by name."""
+    return {unit.get("Id", ""): unit for unit in map(_unit, said.strip().split("\n\n"))}
 
 
 def _unit(block: str) -> Unit:

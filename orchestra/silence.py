@@ -2,7 +2,7 @@
 
 from orchestra.base import clock
 from system_databse import heartbeats
-from system_databse.heartbeats import SILENT_AFTER_SECONDS
+from system_databse.heartbeats import SILENT_AFTER_SECONDS, START_SECONDS
 
 
 class Silence:
@@ -18,7 +18,9 @@ class Silence:
 
     def look(self) -> list[str]:
         """Return what is to be told: that it fell silent, once, and that it runs again."""
-        beat = heartbeats.heartbeats().get("orchestrator")
+        beats = heartbeats.heartbeats()
+        beat = beats.get("orchestrator")
+        patience = START_SECONDS if heartbeats.START in beats else SILENT_AFTER_SECONDS
         last = beat.machine_time if beat is not None else None
         silent_for = clock.elapsed() - self._heard_at
         if last != self._last:
@@ -26,7 +28,7 @@ class Silence:
             if self.lasts:
                 self.lasts = False
                 return [f"The trader runs again, after {silent_for / 60:.0f} minutes."]
-        elif silent_for > SILENT_AFTER_SECONDS and not self.lasts:
+        elif silent_for > patience and not self.lasts:
             self.lasts = True
             return [
                 f"The trader has given no sign of life for {silent_for:.0f} s: no card is asked."

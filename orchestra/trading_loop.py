@@ -277,9 +277,10 @@ class _Trader:
             except ExchangeUnavailable as error:
                 log.warning("The exchange cannot be reached, trading waits: %s", error)
                 message = f"Waiting for the exchange: {error}"
-                heartbeats.beat(
-                    {"orchestrator": ("degraded", message), "broker": ("down", message)}
-                )
+                told = {"orchestrator": ("degraded", message), "broker": ("down", message)}
+                if clock.is_the_machines():  # after a power cut without network it is not set
+                    told["clock"] = self._clock.health
+                heartbeats.beat(told)
                 systemd.alive(message)
                 clock.pause(RETRY_SECONDS, stop)
             except sqlite3.DatabaseError as error:  # damaged since it was opened

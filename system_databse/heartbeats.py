@@ -8,7 +8,9 @@ from orchestra.base import clock, sqlite
 from system_databse import system_db_manager
 
 SILENT_AFTER_SECONDS = 120.0  # machine seconds; the orchestrator writes at least every 30
+START_SECONDS = 180.0  # two minutes for the clock to be set, the rest for the trader itself
 NEVER = datetime.fromtimestamp(0, UTC)
+START = "start"  # of the trader: there from before it until its own first word
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ def beat(parts: dict[str, tuple[str, str]]) -> None:
             " machine_time = excluded.machine_time",
             [(part, status, message, market, machine) for part, (status, message) in parts.items()],
         )
+        if "orchestrator" in parts:
+            connection.execute("DELETE FROM heartbeats WHERE part = ?", (START,))
+
+
+def announce(status: str, message: str) -> None:
+    """Say, for a trader that is not there yet, what it waits for: down where that is the clock."""
+    beat({START: (status, message)})
 
 
 def amend(part: str, status: str, message: str) -> bool:

@@ -196,9 +196,14 @@ def speed() -> float:
     return _clock().speed
 
 
+def is_the_machines() -> bool:
+    """Whether market time is the machine's own."""
+    return isinstance(_clock(), RealClock)
+
+
 def is_synchronized() -> bool:
     """Whether market time is the machine's, and the system has set that from the network."""
-    return isinstance(_clock(), RealClock) and SYNCHRONIZED.exists()
+    return is_the_machines() and SYNCHRONIZED.exists()
 
 
 def elapsed() -> float:

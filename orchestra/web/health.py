@@ -10,7 +10,7 @@ from orchestra.base import clock, disk, settings, sqlite
 from orchestra.base.errors import ForeignContents
 from orchestra.live_lock import DEFAULT_PIN
 from system_databse import create_system_db, heartbeats, system_db_manager
-from system_databse.heartbeats import SILENT_AFTER_SECONDS, Heartbeat
+from system_databse.heartbeats import SILENT_AFTER_SECONDS, START_SECONDS, Heartbeat
 
 # Written with the trader's own part
 OF_THE_TRADER = ("workers", "stream", "broker", "clock", "ledger", "databases")
@@ -22,8 +22,8 @@ READ_AGAIN_SECONDS = 60.0
 Part = dict[str, Any]
 # When the whole ledger was last read here, and what came of it
 _read: tuple[float, bool] | None = None
-# A sign of life dated ahead of the clock, and when it was first seen here
-_ahead: tuple[str, float] | None = None
+# Of a part, a word whose date is not to be trusted, and when it was first seen here
+_seen: dict[str, tuple[str, float]] = {}
 
 
 def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
@@ -32,12 +32,8 @@ def health(cards: list[dict[str, Any]], market_open: bool) -> dict[str, Any]:
     Ages are in machine seconds, None where nothing was ever said.
     """
     beats = heartbeats.heartbeats()
-    parts = {"orchestrator": _orchestrator(beats.get("orchestrator"))}
-    if parts["orchestrator"]["status"] != "down":  # else their words are as old as its own
-        told = {part: beats[part] for part in OF_THE_TRADER if part in beats}
-        if settings.current().deadman_url and "deadman" in beats:
-            told["deadman"] = beats["deadman"]
-        parts |= {part: _told(beat) for part, beat in told.items()}
+    start = beats.get(heartbeats.START)  # all that is older was said before it
+    parts = _trader(beats) if start is None else _starting(start)
     parts["databases"] = _databases(parts.get("databases"))
     parts["data"] = _data(cards, market_open)
     parts["disk"] = _part(*disk.condition(_folders()))
@@ -62,6 +58,27 @@ def unreadable(error: Exception) -> dict[str, Any]:
     return {"status": "down", "version": orchestra.__version__, "parts": parts}
 
 
+def _trader(beats: dict[str, Heartbeat]) -> dict[str, Part]:
+    """The trader's own part and those that it speaks for."""
+    trader = _orchestrator(beats.get("orchestrator"))
+    if trader["status"] == "down":  # their words are as old as its own
+        return {"orchestrator": trader}
+    told = {part: beats[part] for part in OF_THE_TRADER if part in beats}
+    if settings.current().deadman_url and "deadman" in beats:
+        told["deadman"] = beats["deadman"]
+    return {"orchestrator": trader, **{part: _told(beat) for part, beat in told.items()}}
+
+
+def _starting(start: Heartbeat) -> dict[str, Part]:
+    """A trader that has not spoken since it was announced: held back for the clock, or on its way."""
+    silent_for = _seen_for(heartbeats.START, start)
+    if silent_for > START_SECONDS:
+        message = f"The trader was to start and has given no sign of life for {silent_for:.0f} s."
+        return {"orchestrator": _part("down", message, None)}
+    parts = {"orchestrator": _part("degraded", start.message, None)}
+    return parts if start.status != "down" else {**parts, "clock": _part("down", start.message)}
+
+
 def _part(status: str, message: str, age: float | None = 0.0) -> Part:
     return {"status": status, "message": message, "age": age}
 
@@ -82,12 +99,14 @@ def _orchestrator(beat: Heartbeat | None) -> Part:
 
 def _silent_for(beat: Heartbeat) -> float:
     """Machine seconds without a newer one; where the clock was set back since, as long as seen from here."""
-    global _ahead
-    if beat.age >= 0:
-        return beat.age
-    if _ahead is None or _ahead[0] != beat.machine_time:
-        _ahead = (beat.machine_time, clock.elapsed())
-    return clock.elapsed() - _ahead[1]
+    return beat.age if beat.age >= 0 else _seen_for("orchestrator", beat)
+
+
+def _seen_for(part: str, beat: Heartbeat) -> float:
+    """Machine seconds since this word was first seen here: whatever the clock was set to meanwhile."""
+    if part not in _seen or _seen[part][0] != beat.machine_time:
+        _seen[part] = (beat.machine_time, clock.elapsed())
+    return clock.elapsed() - _seen[part][1]
 
 
 def _databases(told: Part | None) -> Part:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.base import systemd
+from orchestra.base import clock, systemd
 from orchestra.base.settings import ROOT
+from system_databse import heartbeats
 from tests.processes import running_terminal
 
 LIMIT_SECONDS = 1.5
@@ -139,6 +140,10 @@ def test_a_loop_without_an_exchange_is_alive_and_says_what_it_waits_for(
             assert manager.hear() == {"READY": "1"}
             message = manager.hear_until("STATUS", "Waiting for the exchange")
             assert message["WATCHDOG"] == "1"
+            told = heartbeats.heartbeats()[
+                "clock"
+            ]  # offline after a power cut it is not set either
+            assert told.status == ("ok" if clock.SYNCHRONIZED.exists() else "down")
         finally:
             process.terminate()
             assert process.wait(PATIENCE_SECONDS) == 0

@@ -112,7 +112,7 @@ def test_a_clock_that_is_not_set_is_called_so(wall: Wall) -> None:
 def test_a_trader_that_is_only_late_has_not_stopped(wall: Wall) -> None:
     wall.api.parts["orchestrator"] = part("degraded", "skipped a minute")
     wall.poll()
-    assert banner(wall) == ("orchestrator", "⚠ ORCHESTRATOR skipped a minute")
+    assert banner(wall) == ("orchestrator", "⚠ TRADER skipped a minute")
 
 
 def test_held_cards_are_named(wall: Wall) -> None:

@@ -1,5 +1,6 @@
 """What the service manager's first unit leaves for the others."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,39 @@ def test_a_demo_goes_on_where_its_trader_stopped(folder: Path, configure: Config
     prepare(again)
     assert told(again)["MARKET_CLOCK_START"] == "2024-07-09T15:00:00Z"
     assert len(system_db_manager.get_all_algorithms()) == 3
+
+
+def put_on_path(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of the system, in the place of the one that may not be here."""
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "activating",
+            ("down", "The trader waits for the clock to be set, two minutes at most."),
+        ),
+        ("active", ("degraded", "The trader is starting.")),
+        ("inactive", ("degraded", "The trader is starting.")),
+    ],
+)
+def test_a_trader_that_will_be_silent_is_announced_with_the_reason(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: object
+) -> None:
+    asked = tmp_path / "asked"
+    script = f'echo "$@" >{asked}; echo {said}'
+    put_on_path(tmp_path, "systemctl", script, monkeypatch)
+    prepare(folder)
+    start = heartbeats.heartbeats()[heartbeats.START]
+    assert (start.status, start.message) == expected
+    assert asked.read_text().split() == [
+        *("show", "--property=ActiveState", "--value", "systemd-time-wait-sync.service")
+    ]
+    assert heartbeats.newest_market_time() is None  # nobody has traded yet
 
 
 def test_with_keys_there_is_no_demo_and_the_clock_is_the_machines(

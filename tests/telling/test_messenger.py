@@ -184,6 +184,20 @@ def test_a_silent_trader_is_told_once_and_so_is_its_return(
     assert office.lines[1:] == ["The trader runs again, after 0 minutes."]
 
 
+def test_a_trader_that_is_held_back_for_the_clock_is_given_longer(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SILENT_AFTER_SECONDS", 0.1)
+    heartbeats.announce("down", "The trader waits for the clock to be set, two minutes at most.")
+    telling = teller()
+    clock.pause(0.5)
+    telling.look()
+    assert office.messages == []
+    monkeypatch.setattr(silence, "START_SECONDS", 0.4)
+    until(lambda: telling.look() or office.messages)
+    assert office.lines[0].startswith("The trader has given no sign of life")
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trouble lasts after a moment."""

@@ -114,6 +114,43 @@ def test_a_clock_that_was_set_back_keeps_no_dead_trader_alive(
     assert status() == "ok"
 
 
+WAITS = "The trader waits for the clock to be set, two minutes at most."
+
+
+def test_a_trader_held_back_for_the_clock_says_so_until_its_own_first_word(locked: Api) -> None:
+    heartbeats.announce("down", WAITS)
+    found = locked.read("/api/health")
+    assert found["status"] == "down"
+    assert found["parts"].keys() == {"orchestrator", "clock"} | SEEN_FROM_HERE
+    assert found["parts"]["clock"] == {"status": "down", "message": WAITS, "age": 0.0}
+    told = {"status": "degraded", "message": WAITS, "age": None}
+    assert found["parts"]["orchestrator"] == told
+    age_heartbeats(28_800)  # the clock is set, and the trader is on its way
+    assert new_api().read("/api/health")["parts"]["orchestrator"] == told
+    beat(orchestrator=("ok", "Cycle done."))
+    parts = new_api().read("/api/health")["parts"]
+    assert parts["orchestrator"]["message"] == "Cycle done." and "clock" not in parts
+
+
+def test_words_from_before_a_restart_of_the_machine_are_not_the_traders(
+    locked: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beat(orchestrator=("ok", "Cycle done."), broker=("ok", ""), clock=("ok", ""))
+    age_heartbeats(-20)  # the clock goes on from where it was last written down
+    heartbeats.announce("degraded", "The trader is starting.")
+    parts = locked.read("/api/health")["parts"]
+    assert parts["orchestrator"]["message"] == "The trader is starting."
+    assert parts.keys() == {"orchestrator"} | SEEN_FROM_HERE
+    monkeypatch.setattr(health, "START_SECONDS", 0.3)
+
+    def state() -> tuple[str, str]:
+        part = new_api().read("/api/health")["parts"]["orchestrator"]
+        return part["status"], part["message"]
+
+    until(lambda: state()[0] == "down", 30)
+    assert state()[1].startswith("The trader was to start and has given no sign of life for ")
+
+
 def test_old_prices_in_an_open_market_degrade_it(locked: Api) -> None:
     beat(orchestrator=("ok", ""))
     system_db_manager.create_algorithm("NVDA", "sma_crossover", 1_000)
