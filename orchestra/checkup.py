@@ -1,4 +1,4 @@
-"""Looks over the terminal: settings, broker, clock, databases, backups, services, what runs.
+"""Looks over the terminal: settings, broker, clock, databases, backups, services, screen, what runs.
 
 Nothing is changed by it; what does not exist yet is not made.
 """
@@ -13,7 +13,7 @@ from importlib.util import find_spec
 
 from dotenv import dotenv_values
 
-from orchestra import services, whats_running
+from orchestra import screen, services, whats_running
 from orchestra.base import clock, disk, settings, sqlite
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import nyse
@@ -58,10 +58,11 @@ def look_over_terminal() -> Iterator[Finding]:
 
 
 def _services() -> Iterator[Finding]:
-    try:
-        yield from services.services()
-    except Exception as error:
-        yield _not_looked(error)
+    for look in (services.services, screen.screen):
+        try:
+            yield from look()
+        except Exception as error:
+            yield _not_looked(error)
 
 
 def _looked(look: Callable[[], Finding]) -> Finding:

@@ -37,7 +37,9 @@ def remove(system_rc: Path, displays: Path) -> list[str]:
     """Undo what ``install`` did to this user's files, and no more; return what a person should know."""
     folder = _folder()
     autostart, rc = folder / "autostart", folder / "rc.xml"
-    told = []
+    told: list[str] = []
+    if not (_kept(rc).exists() or _kept(autostart).exists()):
+        return told
     if _kept(rc).exists():
         ours = with_real_touches(_read(_kept(rc)), _read(system_rc), connected(displays))
         if _read(rc) == ours:
@@ -55,6 +57,14 @@ def remove(system_rc: Path, displays: Path) -> list[str]:
         if each.is_dir() and not any(each.iterdir()):
             each.rmdir()
     return told
+
+
+def opens_the_page(home: Path) -> bool:
+    """Whether the desktop of the user with this home opens the page. Raises PermissionError."""
+    try:
+        return MARK in (home / ".config" / "labwc" / "autostart").read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def with_our_line(autostart: str) -> str:

@@ -7,14 +7,17 @@ import html
 import signal
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestra import browser
 from orchestra.base import clock, settings, systemd
 from orchestra.base.errors import SettingsError
+from orchestra.base.market_calendar import NEW_YORK, new_york
 
 LOOK_SECONDS = 2.0
 CRASHED_LOOKS = 3  # in a row without a page: it says "Aw, Snap!", and the browser is begun anew
+NIGHT = "04:30"  # in New York, hours before the open: a browser that runs for weeks only grows
 PATIENCE_SECONDS = 60.0  # a start may take so long; from then on it is told what to do
 HELP = "What the services say: sudo systemctl status 'autotrader-*'"
 CORRECT = "Correct .env; a few seconds later it starts by itself."
@@ -34,15 +37,18 @@ TEMPLATE = """<!doctype html>
 
 
 def kiosk() -> None:
-    """Run the browser until it ends, or SIGTERM comes. Raises AutoTraderError without display or browser."""
+    """Run the browser until it ends, a night, or SIGTERM comes: the service manager begins it anew.
+
+    Raises AutoTraderError without display or browser.
+    """
     file = browser.profile() / "waiting.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(file, "AutoTrader", ["The page is being opened."])
     window = browser.start(file.as_uri(), _scale())
     signal.signal(signal.SIGTERM, lambda *_: window.terminate())
-    began = clock.elapsed()
+    began, night = clock.elapsed(), next_night(clock.machine_now())
     opened, drawn, missing = False, False, 0
-    while window.poll() is None and missing < CRASHED_LOOKS:
+    while window.poll() is None and missing < CRASHED_LOOKS and _is_before(night):
         opened = opened or show(file, clock.elapsed() - began)
         draws = browser.draws(window)
         drawn = drawn or draws
@@ -50,6 +56,18 @@ def kiosk() -> None:
         clock.pause(LOOK_SECONDS)
     window.terminate()
     sys.exit(max(0, window.wait()))
+
+
+def next_night(moment: datetime) -> datetime:
+    """The next time after ``moment`` (aware UTC) to begin the browser anew."""
+    today = moment.astimezone(NEW_YORK).date()
+    tonight = new_york(today, NIGHT)
+    return tonight if tonight > moment else new_york(today + timedelta(days=1), NIGHT)
+
+
+def _is_before(night: datetime) -> bool:
+    """Whether it is still the next one: also where the clock was set meanwhile, either way."""
+    return next_night(clock.machine_now()) == night
 
 
 def show(file: Path, waited: float) -> bool:

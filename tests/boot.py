@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from tests import boot_limits
+from tests import boot_limits, boot_screen
 from tests.boot_machine import PROJECT, SERVICES, Machine, Table, seconds_since, wait_for
 
 
@@ -18,6 +18,7 @@ class Story:
         self.machine = machine
         self.table = table
         self.limits = boot_limits.Limits(machine, table, self.is_well)
+        self.screen = boot_screen.Screen(machine, table, self.doctor)
 
     def tell(self) -> None:
         machine = self.machine
@@ -26,7 +27,8 @@ class Story:
         said = self.doctor("packages", python="python3")
         self.table.note("doctor before the set-up", said, "start_pi.sh --setup-only" in said)
         self.install("the first")
-        self.look_at_the_desktop()
+        self.screen.look_at_the_desktop()
+        self.screen.open_the_window()
         self.trade()
         self.look_at_the_sandbox()
         self.kill_each()
@@ -38,6 +40,11 @@ class Story:
         self.change_settings()
         self.ask_the_doctor()
         self.compare_with_the_broker()
+        self.screen.take_the_desktop_away()
+        self.install("without a desktop, a fourth")
+        self.screen.look_at_the_console()
+        self.screen.keep_the_page_off()
+        self.screen.give_the_desktop_back()
         self.uninstall()
         machine.run("systemctl", "poweroff")
         machine.wait_until_off()
@@ -65,13 +72,6 @@ class Story:
         table.note("health", machine.get("/api/health")["status"], self.is_well())
         for name in SERVICES:
             table.note(f"memory of {name}", f"{machine.memory(name):.0f} MB (PSS)")
-
-    def look_at_the_desktop(self) -> None:
-        lines = self.machine.shell("cat /home/pi/.config/labwc/autostart").splitlines()
-        fine = len(lines) == 1 and "systemctl --user start autotrader-kiosk.service" in lines[0]
-        self.table.note("lines in labwc's autostart", len(lines), fine)
-        touch = self.machine.shell("grep -o 'mouseEmulation=.*' /home/pi/.config/labwc/rc.xml")
-        self.table.note("labwc's touch screen", touch, touch.startswith('mouseEmulation="no"'))
 
     def look_at_the_sandbox(self) -> None:
         for name in (*SERVICES, "prepare", "backup"):
@@ -168,6 +168,12 @@ class Story:
         )
         sentence = next(line for line in journal.splitlines() if line.startswith("Setting"))
         table.note("ALPACA_PAPER=maybe", sentence)
+        said = machine.run(f"{PROJECT}/systemd/install.sh")
+        on = wait_for(
+            lambda: machine.run("systemctl", "is-active", "autotrader.target") == "active"
+        )
+        fine = sentence in said and on
+        table.note("install.sh that fails leaves it on", said.splitlines()[-1], fine)
         began = time.monotonic()
         self.edit("ALPACA_PAPER", "True")
         wait_for(self.is_well)
@@ -175,7 +181,7 @@ class Story:
         self.edit("ALPACA_API_KEY", "any")
         self.edit("ALPACA_SECRET", "pair")
         self.install("with keys, a second")
-        wait_for(lambda: self.message("orchestrator"))
+        wait_for(lambda: "exchange" in self.message("orchestrator"))
         state = {name: machine.unit(name, "ActiveState") for name in SERVICES}
         answer = machine.get("/api/algorithms")
         seen = f"mode {answer['market']['mode']}, {len(answer['algorithms'])} cards, {state}"
@@ -213,6 +219,8 @@ class Story:
         seen = f"{filled} orders filled at the broker, {self.transactions()} transactions, positions {held}"
         fine = filled == self.transactions() and dict(ours) == held
         self.table.note("ledger and broker after all that", seen, fine)
+        counted = sorted({part for (part,) in machine.ledger("SELECT part FROM wear")})
+        self.table.note("whose writing to the card is counted", counted, "orchestrator" in counted)
 
     def ask_the_doctor(self) -> None:
         said = self.doctor(" services", "^. clock", "^. disk")
@@ -240,6 +248,8 @@ class Story:
         fine = different == [] and units == "" and python == ""
         seen = f"{said.splitlines()[-1]} Files that differ: {different or 'none'}"
         self.table.note("install.sh --uninstall", seen, fine)
+        again = machine.shell(f"{PROJECT}/systemd/install.sh --uninstall && echo done")
+        self.table.note("--uninstall once more", again.splitlines()[-1], again.endswith("done"))
         said = self.doctor(" services")
         self.table.note("doctor after it", said, "Not installed" in said)
         kept = machine.shell(f"ls {PROJECT}/system_databse/*.db {PROJECT}/.env")

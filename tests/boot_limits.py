@@ -131,7 +131,10 @@ class Limits:
         self._put_an_exchange_an_hour_ahead()
         machine.run("systemctl", "reboot")
         machine.wait_until_off()
-        machine.power_on()
+        machine.begin_to_boot()
+        wait_for(lambda: "waits for the clock" in self._said_of_the_clock())
+        self.table.note("the banner until then", *self._banner("waits for the clock"))
+        machine.wait_until_booted()
         wait = machine.run("systemctl", "show", "-P", "Result", TIME_WAIT)
         began = self._monotonic(TIME_WAIT, "InactiveExitTimestampMonotonic")
         page = self._monotonic("autotrader-api", "ExecMainStartTimestampMonotonic") - began
@@ -142,9 +145,9 @@ class Limits:
         self.table.note(
             "nothing sets the clock", seen, wait == "timeout" and page < 60 and 119 < trader < 180
         )
-        health = wait_for(self._clock_is_down)
-        self.table.note("health", health["message"], "no card is asked" in health["message"])
-        self.table.note("the wall's banner", *self._banner())
+        wait_for(lambda: "no card is asked" in self._said_of_the_clock())
+        self.table.note("health", self._said_of_the_clock())
+        self.table.note("the wall's banner", *self._banner("no card is asked"))
         self._add_a_card_in_vain()
         began = time.monotonic()
         machine.shell("mkdir -p /run/systemd/timesync; touch /run/systemd/timesync/synchronized")
@@ -194,13 +197,13 @@ WantedBy=multi-user.target
     def _monotonic(self, unit: str, field: str) -> float:
         return int(self.machine.run("systemctl", "show", "-P", field, unit)) / 1e6
 
-    def _clock_is_down(self) -> "dict[str, str] | None":
+    def _said_of_the_clock(self) -> str:
         health = self.machine.get("/api/health") or {"parts": {}}
-        clock: dict[str, str] = health["parts"].get("clock", {"status": "ok"})
-        return clock if clock["status"] == "down" else None
+        clock = health["parts"].get("clock", {"status": "ok"})
+        return str(clock["message"]) if clock["status"] == "down" else ""
 
-    def _banner(self) -> tuple[str, bool]:
-        """What the page says on top, in a Chromium of this machine, looked at from inside."""
+    def _banner(self, words: str) -> tuple[str, bool]:
+        """What the page says on top, and whether that it is: in a Chromium of this machine, from inside."""
         code = (
             "from playwright.sync_api import sync_playwright as play\n"
             "with play() as p:\n"
@@ -215,7 +218,7 @@ WantedBy=multi-user.target
             stderr=subprocess.STDOUT,
             text=True,
         ).stdout.strip()
-        return said[-200:], "CLOCK NOT SET" in said
+        return said[-200:], "CLOCK NOT SET" in said and words in said
 
 
 def killed_by_the_kernel() -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = "/home/pi/autotrader"
+PI_SESSION = "XDG_RUNTIME_DIR=/run/user/1000"
 SERVICES = ("simulator", "api", "orchestrator")
 PATIENCE_SECONDS = 300.0
 # Where the kernel has its memory controller in the first version's hierarchy, which nspawn hands in read-only
@@ -31,6 +32,11 @@ class Machine:
 
     def power_on(self) -> None:
         """Boot, and wait until systemd has nothing left to do."""
+        self.begin_to_boot()
+        self.wait_until_booted()
+
+    def begin_to_boot(self) -> None:
+        """Boot, and wait only until there is a systemd."""
         old = (OLD_CONTROLLER / "memory.limit_in_bytes").exists()
         if old:
             OURS.mkdir(exist_ok=True)
@@ -47,6 +53,8 @@ class Machine:
             stderr=subprocess.DEVNULL,
         )
         self.leader = wait_for(self._find_leader)
+
+    def wait_until_booted(self) -> None:
         wait_for(lambda: self.run("systemctl", "is-system-running") in ("running", "degraded"))
 
     def _find_leader(self) -> int:
@@ -103,6 +111,10 @@ class Machine:
 
     def shell(self, script: str) -> str:
         return self.run("sh", "-c", script)
+
+    def as_pi(self, script: str) -> str:
+        """What a script prints in pi's session: with the folder of his service manager."""
+        return self.run("runuser", "-u", "pi", "--", "env", PI_SESSION, "sh", "-c", script)
 
     def unit(self, name: str, field: str) -> str:
         return self.run("systemctl", "show", "-P", field, f"autotrader-{name}")

@@ -13,6 +13,7 @@ from orchestra.base.settings import ROOT
 
 INSTALL = ROOT / "systemd" / "install.sh"
 MOST_EXPOSED = 20  # of 100: an exposure of 2.0
+KIOSKS = ["user/autotrader-kiosk.service", "system/autotrader@.service"]
 ALWAYS_RUNNING = ["api", "orchestrator", "simulator"]
 
 
@@ -74,6 +75,7 @@ def test_every_file_is_filled_in(rendered: Path) -> None:
         "system/autotrader-simulator.service",
         "system/autotrader-backup.service",
         "system/autotrader-backup.timer",
+        "system/autotrader@.service",
         "user/autotrader-kiosk.service",
         "journald.conf.d/90-autotrader.conf",
         "system.conf.d/90-autotrader.conf",
@@ -136,9 +138,33 @@ def test_a_service_is_always_brought_back(rendered: Path, name: str) -> None:
 
 
 def test_the_page_on_the_screen_is_always_brought_back(rendered: Path) -> None:
-    found = unit(rendered / "user" / "autotrader-kiosk.service")
-    assert found["Unit"]["StartLimitIntervalSec"] == "0"
-    assert found["Service"]["Restart"] == "always"
+    for place in KIOSKS:
+        found = unit(rendered / place)
+        assert found["Unit"]["StartLimitIntervalSec"] == "0"
+        assert found["Service"]["Restart"] == "always"
+        assert found["Service"]["StandardError"] == "journal"  # why it does not open
+
+
+def test_without_a_desktop_the_page_takes_the_place_of_a_consoles_login(rendered: Path) -> None:
+    found = unit(rendered / "system" / "autotrader@.service")
+    assert found["Unit"]["Conflicts"] == "getty@%i.service"
+    assert "getty@%i.service" in found["Unit"]["After"].split()  # it has let go of the console
+    service = found["Service"]
+    assert (service["User"], service["PAMName"], service["TTYPath"]) == (
+        *("daemon", "login", "/dev/%i"),
+    )
+    assert service["ExecStart"].startswith("/usr/bin/env cage -s -- ")
+    assert "MemoryMax=1G" in service["ExecStart"]
+    # Only at power-on: whoever installs it may sit at that console
+    assert found["Install"]["WantedBy"] == "multi-user.target"
+
+
+def test_nothing_of_the_services_sandbox_is_put_over_the_screen(rendered: Path) -> None:
+    """A drop-in for autotrader-.service is one for each unit whose name begins like that."""
+    shut_in = {path.name for path in services(rendered)}
+    assert shut_in == {
+        f"autotrader-{name}.service" for name in [*ALWAYS_RUNNING, "prepare", "backup"]
+    }
 
 
 def test_no_unit_reads_the_settings_file(rendered: Path) -> None:
@@ -185,14 +211,11 @@ def test_the_journal_outlives_a_reboot_and_has_a_limit(rendered: Path) -> None:
     assert journal["SystemMaxUse"] == "64M"
 
 
-def test_timers_fire_while_the_market_is_closed(rendered: Path, analyze: str) -> None:
+def test_the_backups_timer_fires_while_the_market_is_closed(rendered: Path, analyze: str) -> None:
     backup = unit(rendered / "system" / "autotrader-backup.timer")["Timer"]
     assert backup["Persistent"] == "true"  # a machine that was off makes up for it
-    kiosk = unit(rendered / "user" / "autotrader-kiosk-restart.timer")["Timer"]
-    for timer in (backup, kiosk):
-        assert "Next elapse" in run(analyze, "calendar", timer["OnCalendar"])
+    assert "Next elapse" in run(analyze, "calendar", backup["OnCalendar"])
     assert backup["OnCalendar"] == "*-*-* 23:10:00 UTC"
-    assert kiosk["OnCalendar"] == "*-*-* 04:30:00 America/New_York"
 
 
 def test_an_unknown_option_changes_nothing() -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from orchestra import browser as kiosk_browser
 from orchestra import kiosk
-from orchestra.base import settings
+from orchestra.base import clock, settings
 from tests.conftest import Configure
 from tests.frontend.conftest import QUIET_CHROMIUM
 from tests.processes import running_terminal, until
@@ -60,6 +60,21 @@ def test_a_wrong_setting_is_on_the_screen_until_it_is_corrected(
     configure(ALPACA_PAPER="True")
     assert kiosk.show(file, 1.0) is False
     expect(page.locator("h1")).to_have_text("AutoTrader is starting")
+
+
+@pytest.mark.parametrize(
+    ("moment", "night"),
+    [
+        ("2024-06-04T14:00:00Z", "2024-06-05T08:30:00Z"),
+        ("2024-06-05T08:29:59Z", "2024-06-05T08:30:00Z"),
+        ("2024-06-05T08:30:00Z", "2024-06-06T08:30:00Z"),
+        ("2024-06-05T03:00:00Z", "2024-06-05T08:30:00Z"),  # in New York it is still the 4th
+        ("2024-11-02T12:00:00Z", "2024-11-03T09:30:00Z"),  # the clocks go back that night
+        ("2024-03-09T12:00:00Z", "2024-03-10T08:30:00Z"),  # and forward in this one
+    ],
+)
+def test_the_browser_begins_anew_hours_before_the_open(moment: str, night: str) -> None:
+    assert kiosk.next_night(clock.parse(moment)) == clock.parse(night)
 
 
 def test_the_page_is_magnified(browser: Browser, file: Path, tmp_path: Path) -> None:

@@ -74,7 +74,6 @@ def put_on_path(folder: Path, name: str, script: str, monkeypatch: pytest.Monkey
             ("down", "The trader waits for the clock to be set, two minutes at most."),
         ),
         ("active", ("degraded", "The trader is starting.")),
-        ("inactive", ("degraded", "The trader is starting.")),
     ],
 )
 def test_a_trader_that_will_be_silent_is_announced_with_the_reason(
