@@ -179,11 +179,6 @@ export class Cards {
     }
   }
 
-  /** Old figures must not look live. */
-  dim(old) {
-    setAttribute(this.#strip, "data-dim", old ? "" : null);
-  }
-
   #toggleHint(empty) {
     if (!empty) return this.#hint.remove();
     setText(this.#hint, "No cards yet.\nTap + and give an algorithm some money.");

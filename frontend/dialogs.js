@@ -7,6 +7,7 @@ import { Cancelled } from "./session.js";
 export class Dialogs {
   #parts;
   #watching = null;
+  #opening = false;
 
   /** `parts` are the page's store, poller, layers, session, pinPad and strip. */
   constructor(parts) {
@@ -19,12 +20,12 @@ export class Dialogs {
     const dialog = this.#watching;
     if (!(dialog instanceof Drawer)) return dialog?.update?.(store);
     const card = store.cards.find((each) => each.id === dialog.id);
-    if (card) dialog.update(card, store.answer.market_open);
+    if (card) dialog.update(card, store.answer.market_open, store.offline);
     else dialog.cancel();
   }
 
   add() {
-    return this.#orPoll(this.#add());
+    return this.#orPoll(() => this.#add());
   }
 
   async #add() {
@@ -52,16 +53,17 @@ export class Dialogs {
       resume: (which) => this.#change(`Let ${which.ticker} go on`, (token) => api.resume(which.id, token)),
       accept: (which) =>
         this.#change(`Accept the broker's ${which.ticker}`, (token) => api.accept(which.ticker, token)),
-      change: (which) => this.#orPoll(this.#capital(which)),
+      change: (which) => this.#orPoll(() => this.#capital(which)),
     };
+    const { store } = this.#parts;
     const sheet = new Drawer(card, { actions, close: () => this.#close(sheet) });
-    sheet.update(card, this.#parts.store.answer.market_open);
+    sheet.update(card, store.answer.market_open, store.offline);
     this.#open(sheet);
     sheet.load(api);
   }
 
   menu() {
-    return this.#orPoll(this.#menu());
+    return this.#orPoll(() => this.#menu());
   }
 
   async #menu() {
@@ -69,7 +71,7 @@ export class Dialogs {
     const { store } = this.#parts;
     const next = (open) => () => {
       this.#close(menu);
-      this.#orPoll(open());
+      this.#orPoll(open);
     };
     const actions = {
       stopAll: next(async () => this.#stopAll(parts)),
@@ -82,14 +84,14 @@ export class Dialogs {
   }
 
   report() {
-    return this.#orPoll(this.#report());
+    return this.#orPoll(() => this.#report());
   }
 
   async #report() {
     const { Report } = await import("./report.js");
     const panel = this.#closing((close) => new Report(api.report, close));
     this.#open(panel);
-    await panel.load();
+    panel.load();
   }
 
   #stopAll({ StopAll }) {
@@ -99,13 +101,13 @@ export class Dialogs {
     this.#open(this.#closing((close) => new StopAll(store, { stop, poll: () => poller.now(), close })));
   }
 
-  async #changePin({ Note }) {
+  async #changePin({ Note, notChanged }) {
     const { session, pinPad } = this.#parts;
     await session.unlock("Change the PIN");
     const pin = await pinPad.choose();
     if (!pin) return;
     const said = await session.run("Change the PIN", (token) => api.changePin(pin, token))
-      .then(() => "The new PIN is in force.", (error) => error.message);
+      .then(() => "The new PIN is in force.", notChanged);
     this.#open(this.#closing((close) => new Note("Change the PIN", said, close)));
     this.#parts.poller.now();
   }
@@ -149,12 +151,15 @@ export class Dialogs {
   }
 
   /** A part that cannot be fetched means a silent server: ask it, and the banner says so. */
-  async #orPoll(opening) {
+  async #orPoll(open) {
+    if (this.#opening) return; // a second tap before the first one's dialog is there
+    this.#opening = true;
     try {
-      return await opening;
+      await open();
     } catch (error) {
       if (!(error instanceof Cancelled)) this.#parts.poller.now();
-      return null;
+    } finally {
+      this.#opening = false;
     }
   }
 }

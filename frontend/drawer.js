@@ -112,11 +112,13 @@ export class Drawer {
     return { node, name, says };
   }
 
-  update(card, open) {
+  /** `old` says that the server is silent: these are the figures from before. */
+  update(card, open, old) {
     this.card = card;
     setAttribute(this.node, "data-outcome", outcomeOf(card.pnl));
     setText(this.title, card.ticker);
-    setText(this.subtitle, [stateText(card).toLowerCase(), card.algorithm_type].filter(Boolean).join(" · "));
+    const said = [old ? "old figures" : "", stateText(card).toLowerCase(), card.algorithm_type];
+    setText(this.subtitle, said.filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
     setText(this.decision, decisionText(card, open));
     setText(this.reason, card.state_reason ?? "");

@@ -2,6 +2,7 @@
 
 import { problems, titleOf } from "./banner.js";
 import { button, el, setAttribute, setText } from "./dom.js";
+import { Cancelled } from "./session.js";
 import { StopAll } from "./stopall.js";
 
 const IDLE_MS = 60_000;
@@ -47,10 +48,11 @@ export class Menu {
   /** The banner shows the worst problem; here are all of them. */
   update(store) {
     const found = problems(store).map((each) => `⚠ ${titleOf(each)} ${each.message}`);
-    const wanted = found.length ? found : ["✓ Nothing is wrong."];
+    const fine = store.answer !== null && !found.length;
+    const wanted = found.length ? found : [fine ? "✓ Nothing is wrong." : "Waiting for the terminal …"];
     while (this.problems.children.length > wanted.length) this.problems.lastChild.remove();
     while (this.problems.children.length < wanted.length) this.problems.append(el("li"));
-    setAttribute(this.problems, "data-fine", found.length ? null : "");
+    setAttribute(this.problems, "data-fine", fine ? "" : null);
     wanted.forEach((text, index) => setText(this.problems.children[index], text));
   }
 }
@@ -85,6 +87,12 @@ export class Note {
     if (name === "Enter") this.cancel();
     return name === "Enter";
   }
+}
+
+/** Why the PIN was not changed, or may have been; who gave it up needs no sentence. */
+export function notChanged(error) {
+  if (error instanceof Cancelled) throw error;
+  return error.message + (error.unanswered ? ": the new PIN may be in force, or still the old one" : "");
 }
 
 export { StopAll };

@@ -7,6 +7,25 @@ const MOST_MARKS = 500;
 
 const LABELS = { chart: "Chart", equity: "Worth", transactions: "Trades", decisions: "Decisions" };
 
+/** `work()` one at a time; asked for meanwhile, it is done once more after that. */
+function oneAtATime(work) {
+  let busy = false;
+  let again = false;
+  return async () => {
+    again = busy;
+    if (busy) return;
+    busy = true;
+    try {
+      do {
+        again = false;
+        await work();
+      } while (again);
+    } finally {
+      busy = false;
+    }
+  };
+}
+
 /** A chart, or the reason why there is none. */
 class ChartPane {
   #draw;
@@ -44,6 +63,7 @@ export class Panes {
   #api;
   #card;
   #open = null;
+  #refresh = null;
   #shown = "";
 
   constructor(card, api) {
@@ -64,7 +84,7 @@ export class Panes {
     const now = newsOf(card);
     if (now === this.#shown) return;
     this.#shown = now;
-    this.#open.refresh();
+    this.#refresh();
   }
 
   remove() {
@@ -78,10 +98,12 @@ export class Panes {
       setAttribute(tab, "tabindex", chosen ? null : -1);
     }
     this.#open?.remove();
-    this.#open = this.#pane(name);
-    this.body.replaceChildren(this.#open.node);
+    const pane = this.#pane(name);
+    this.#open = pane;
+    this.#refresh = oneAtATime(() => pane.refresh());
+    this.body.replaceChildren(pane.node);
     this.#shown = newsOf(this.#card);
-    this.#open.refresh();
+    this.#refresh();
   }
 
   #onKey(event) {

@@ -13,7 +13,6 @@ export class PinPad {
   #layers;
   #validate;
   #lockedUntil = 0;
-  #open = null;
 
   /** `validate(pin)` asks the server and answers {token, expires_in} or throws an ApiError. */
   constructor(layers, validate) {
@@ -35,18 +34,18 @@ export class PinPad {
 
   #show(purpose, how, note, validate) {
     return new Promise((resolve) => {
-      const close = (grant) => {
-        this.#layers.close(this.#open);
-        this.#open.leave();
-        resolve(grant);
-      };
-      this.#open = new Pad([purpose, how, note], {
+      const pad = new Pad([purpose, how, note], {
         validate,
         lockedSeconds: () => (this.#lockedUntil - Date.now()) / 1000,
         lock: (seconds) => { this.#lockedUntil = Date.now() + seconds * 1000; },
-        close,
+        // A late answer to a pad that was cancelled closes that one, and no other.
+        close: (grant) => {
+          this.#layers.close(pad);
+          pad.leave();
+          resolve(grant);
+        },
       });
-      this.#layers.open(this.#open);
+      this.#layers.open(pad);
     });
   }
 }
@@ -76,8 +75,10 @@ class Pad {
     this.door.close(null);
   }
 
+  /** It is gone for good, and with it what was typed. */
   leave() {
     clearTimeout(this.#timer);
+    this.#pin = "";
   }
 
   key(name) {

@@ -5,6 +5,7 @@ import { Banner } from "./banner.js";
 import { Bar } from "./bar.js";
 import { Cards } from "./cards.js";
 import { Dialogs } from "./dialogs.js";
+import { setAttribute } from "./dom.js";
 import { Layers } from "./layers.js";
 import { Night } from "./night.js";
 import { PinPad } from "./pinpad.js";
@@ -39,10 +40,15 @@ let build = null;
 function render() {
   bar.update(store);
   banner.update(store);
-  cards.dim(store.offline);
+  dim();
   if (store.answer && cards.update(store.cards, store.answer.market_open)) strip.refresh();
   dialogs.update();
   reloadWhenDue();
+}
+
+/** Old figures must not look live, on the wall or in a drawer over it. */
+function dim() {
+  setAttribute(document.body, "data-dim", store.offline ? "" : null);
 }
 
 /** A new server may have a new page, and a day is enough for one. It waits until nobody is in the middle of something. */
@@ -57,7 +63,7 @@ function reloadWhenDue() {
 function tick() {
   bar.tick(store);
   banner.update(store);
-  cards.dim(store.offline);
+  dim();
   night.tick();
   setTimeout(tick, TICK_MS);
 }

@@ -50,33 +50,33 @@ export class StopAll {
   }
 
   update(store) {
-    const { cards } = store;
-    const open = store.answer?.market_open;
-    if (this.#stopped) this.#showProgress(cards, open);
-    else this.#showChoice(cards, open);
+    const { cards, answer, offline } = store;
+    const open = answer?.market_open;
+    const said = this.#stopped ? this.#showProgress(cards, open) : this.#showChoice(cards, open);
+    setText(this.says, answer ? `${offline ? "Old figures: " : ""}${said}` : "Waiting for the terminal …");
   }
 
   leave() {
     clearTimeout(this.#timer);
   }
 
+  /** What can be stopped, and in a sentence how much that is. */
   #showChoice(cards, open) {
     const shares = plural(sharesOf(cards), "share");
     const when = open ? "now" : "when the market opens";
-    setText(this.says, cards.length
-      ? `${plural(running(cards).length, "card")} trading, ${shares} held.`
-      : "There is no card to stop.");
     setText(this.sell.says, `No more trades. Sells ${shares} at the market price ${when}.`);
     setAttribute(this.keep.node, "hidden", running(cards).length ? null : "");
     setAttribute(this.sell.node, "hidden", cards.length ? null : "");
+    return cards.length ? `${plural(running(cards).length, "card")} trading, ${shares} held.` : "There is no card to stop.";
   }
 
+  /** How far it is, and in a sentence what is left. */
   #showProgress(cards, open) {
     const { liquidate, count } = this.#stopped;
     const left = liquidate ? cards : trading(cards);
     setAttribute(this.progress, "max", Math.max(count, left.length, 1));
     setAttribute(this.progress, "value", Math.max(count, left.length, 1) - left.length);
-    setText(this.says, left.length ? this.#underWay(left, open) : this.#done(cards));
+    return left.length ? this.#underWay(left, open) : this.#done(cards);
   }
 
   #underWay(left, open) {

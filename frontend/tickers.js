@@ -61,6 +61,7 @@ export class TickerPad {
 
   #set(text) {
     this.text = text;
+    this.called(""); // not known of this one yet
     this.#change(text);
     this.#refresh();
   }

@@ -306,6 +306,19 @@ def test_a_ticker_that_nobody_knows(wall: Wall, complete: bool, says: str) -> No
     assert wall.find("[data-suggestion]").count() == 0
 
 
+def test_a_company_is_named_beside_its_own_ticker_alone(wall: Wall) -> None:
+    wall.api.replies["GET assets"] = Answer(
+        {"items": [{"symbol": "T", "name": "AT&T Inc."}], "complete": True}
+    )
+    open_dialog(wall)
+    wall.press("T")
+    expect(wall.find("[data-field=ticker]")).to_contain_text("AT&T Inc.")
+    wall.api.unanswered = "assets"
+    wall.press("M")
+    assert field(wall, "ticker") == "TM"
+    expect(wall.find("[data-field=ticker]")).not_to_contain_text("AT&T Inc.")
+
+
 def test_suggestions_are_text_and_missing_ones_hold_nothing_up(wall: Wall) -> None:
     evil = {"symbol": "NV", "name": "<img src=x onerror=alert(1)>"}
     wall.api.replies["GET assets"] = Answer({"items": [evil], "complete": True})

@@ -41,6 +41,34 @@ def test_offline_says_since_when_and_dims_what_it_keeps(open_wall: OpenWall) -> 
     expect(wall.card(1).locator(".value")).to_have_css("color", "rgb(255, 255, 255)")
 
 
+def test_nothing_in_the_bar_or_an_open_drawer_looks_live_while_offline(wall: Wall) -> None:
+    wall.card(1).click()
+    sheet = wall.find("[data-drawer]")
+    expect(sheet.locator(".subtitle")).to_have_text("sma_crossover")
+    wall.api.offline = True
+    wall.poll()
+    expect(sheet.locator(".subtitle")).to_have_text("old figures · sma_crossover")
+    expect(sheet.locator(".pnl")).to_have_css("color", "rgb(0, 149, 77)")
+    expect(sheet.locator("dd").first).to_have_css("color", "rgb(153, 153, 153)")
+    wall.act("cancel")
+    assert live_colours(wall) == []
+    wall.api.offline = False
+    wall.poll()
+    assert live_colours(wall) == ["profit", "today", "open"]
+
+
+def live_colours(wall: Wall) -> list[str]:
+    """What in the status bar has the colour of a live gain."""
+    found: list[str] = wall.page.evaluate(
+        """() => [["profit", ".total strong"], ["today", "[data-today]"],
+                  ["open", "[data-market]", "::before"]]
+            .filter(([, selector, part]) =>
+                getComputedStyle(document.querySelector(selector), part).color === "rgb(0, 230, 118)")
+            .map(([name]) => name)"""
+    )
+    return found
+
+
 @pytest.mark.parametrize(
     ("code", "kind"), [("ledger_gone", "ledger"), ("database_damaged", "databases")]
 )

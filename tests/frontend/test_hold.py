@@ -92,3 +92,21 @@ def test_a_card_that_goes_under_the_finger_is_not_stopped(still: Wall) -> None:
     assert still.find("[data-drawer]").count() == 0
     still.pass_seconds(1)
     assert still.find("[data-pinpad]").count() == 0
+
+
+@pytest.mark.parametrize("size", [(800, 480), (390, 844)])
+def test_what_a_tap_is_told_covers_nothing_and_moves_no_button(
+    open_wall: OpenWall, size: tuple[int, int]
+) -> None:
+    wall = open_wall(width=size[0], height=size[1])
+    wall.card(1).click()
+    wall.find("[data-tab]").first.wait_for()
+    before = wall.find("[data-action=stop]").bounding_box()
+    wall.act("stop")
+    told = wall.find("[data-drawer] [role=alert]").bounding_box()
+    assert told is not None
+    assert wall.find("[data-action=stop]").bounding_box() == before
+    for selector in (".exact", ".panes"):
+        box = wall.find(f"[data-drawer] {selector}").bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= told["y"]

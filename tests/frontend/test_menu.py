@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.frontend.conftest import OpenWall, Wall
 from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, card, error
@@ -186,3 +186,55 @@ def test_a_silent_server_is_said_by_the_banner(wall: Wall) -> None:
     wall.api.offline = True
     wall.act("menu")
     wall.find("[data-banner=offline]").wait_for()
+
+
+def test_two_taps_open_one_menu(wall: Wall) -> None:
+    held: list[Route] = []
+    wall.page.route("**/menu.js", held.append)
+    wall.act("menu")
+    wall.act("menu")
+    wall.settle()
+    held[0].continue_()
+    wall.find("[data-menu]").wait_for()
+    wall.settle()
+    wall.act("cancel")
+    assert wall.find("[data-menu]").count() == 0
+
+
+def test_a_pin_change_that_is_given_up_says_nothing(wall: Wall) -> None:
+    wall.api.replies["PUT pin"] = error(401, "pin_required", "Enter the PIN first.")
+    open_menu(wall, "pin")
+    type_pin(wall, "2020", "Change the PIN")
+    type_pin(wall, "4815", "New PIN")
+    type_pin(wall, "4815", "The new PIN again")
+    expect(wall.find("[data-pinpad] [data-message]")).to_have_text("The PIN is needed once more")
+    wall.act("cancel")
+    wall.settle()
+    assert wall.find("[data-pinpad], [data-note]").count() == 0
+
+
+def test_a_pin_change_without_an_answer_says_what_may_be(wall: Wall) -> None:
+    open_menu(wall, "pin")
+    type_pin(wall, "2020", "Change the PIN")
+    type_pin(wall, "4815", "New PIN")
+    wall.page.route("**/api/pin", lambda route: route.abort())
+    type_pin(wall, "4815", "The new PIN again")
+    expect(wall.find("[data-note]")).to_contain_text("the new PIN may be in force")
+
+
+def test_before_the_first_answer_nothing_is_called_fine(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.silent = True
+    wall = open_wall(api)
+    wall.act("menu")
+    expect(wall.find("[data-menu] li")).to_have_text(["Waiting for the terminal …"])
+    wall.act("stop-all")
+    expect(wall.find("[data-stop-all]")).to_contain_text("Waiting for the terminal …")
+
+
+def test_stopping_all_says_when_its_figures_are_old(open_wall: OpenWall) -> None:
+    wall = open_wall(three_cards())
+    open_menu(wall, "stop-all")
+    wall.api.offline = True
+    wall.poll()
+    expect(wall.find("[data-stop-all]")).to_contain_text("Old figures: 3 cards trading")

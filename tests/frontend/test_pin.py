@@ -1,5 +1,7 @@
 """The PIN pad: own keys, dots, wrong tries, the lock-out, and the token that follows."""
 
+from playwright.sync_api import Route
+
 from tests.frontend.conftest import OpenWall, Wall
 from tests.frontend.wire import Answer, Call, FakeApi, error
 
@@ -143,3 +145,43 @@ def test_token_the_server_refuses_is_asked_for_again(wall: Wall) -> None:
     wall.settle()
     assert wall.find("[data-drawer]").count() == 0
     assert len(wall.api.asked("DELETE", "algorithms/1?liquidate=false")) == 2
+
+
+def test_a_late_answer_to_a_cancelled_pad_leaves_the_next_one_alone(wall: Wall) -> None:
+    held: list[Route] = []
+    wall.page.route("**/api/validate-pin", held.append)
+    wall.act("add")
+    wall.enter_pin()
+    wall.settle()
+    wall.act("cancel")
+    wall.act("add")
+    wall.page.unroute("**/api/validate-pin")
+    held[0].fulfill(json={"valid": True, "token": wall.api.token, "expires_in": 120})
+    wall.settle()
+    assert wall.find("[data-pinpad]").is_visible()
+    wall.enter_pin()
+    wall.find("[data-add]").wait_for()
+
+
+def test_nothing_keeps_the_pin_once_the_pad_is_closed(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.pin = "83619274"
+    wall = open_wall(api)
+    wall.act("add")
+    wall.press(api.pin)
+    assert api.pin in memory(wall)
+    wall.act("submit")
+    wall.find("[data-add]").wait_for()
+    wall.settle()
+    assert api.pin not in memory(wall)
+    wall.act("cancel")
+
+
+def memory(wall: Wall) -> str:
+    """All that the page's scripts keep, strings included."""
+    browser = wall.page.context.new_cdp_session(wall.page)
+    pieces: list[str] = []
+    browser.on("HeapProfiler.addHeapSnapshotChunk", lambda event: pieces.append(event["chunk"]))
+    browser.send("HeapProfiler.takeHeapSnapshot", {"reportProgress": False})
+    browser.detach()
+    return "".join(pieces)
