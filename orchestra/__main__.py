@@ -168,6 +168,14 @@ def backup(if_due: bool, as_json: bool) -> None:
 
 
 @main.command()
+def pin() -> None:
+    """Set another PIN, whatever the old one was: before LIVE, or where it is forgotten."""
+    from orchestra import new_pin
+
+    new_pin.new_pin()
+
+
+@main.command()
 def notify() -> None:
     """Send a test message to each of NOTIFY_URLS, and say what came of it."""
     from orchestra import notify as command

@@ -5,6 +5,7 @@ from orchestra.base.errors import SettingsError
 from system_databse import system_db_manager
 
 DEFAULT_PIN = "2020"
+SET_PIN = ".venv/bin/python -m orchestra pin"
 
 
 def refuse_unarmed_live() -> None:
@@ -19,6 +20,6 @@ def refuse_unarmed_live() -> None:
     }
     lacking = [f"a number for {name} in .env" for name, value in brakes.items() if value is None]
     if system_db_manager.get_pin() == DEFAULT_PIN:
-        lacking.insert(0, "a PIN other than 2020")
+        lacking.insert(0, f"a PIN other than 2020 ({SET_PIN})")
     if lacking:
         raise SettingsError(f"LIVE trading is locked until it has {', '.join(lacking)}.")

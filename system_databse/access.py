@@ -5,15 +5,18 @@ an hour. All seconds here are machine seconds.
 """
 
 import hmac
+import re
 import sqlite3
 from dataclasses import dataclass
 
 from orchestra.base import clock, sqlite
+from orchestra.base.errors import BadInput
 from system_databse import heartbeats, system_db_manager
 
 FREE_TRIES = 5
 FIRST_LOCK_SECONDS = 30.0
 LONGEST_LOCK_SECONDS = 3600.0
+PIN_FORM, PIN_WORDS = re.compile(r"[0-9]{4,12}"), "4 to 12 digits"  # of a new one
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,15 @@ def try_pin(pin: str) -> PinTry:
         return PinTry(False, max(0, FREE_TRIES - failures - 1), lock)
 
 
+def check_form(pin: str) -> None:
+    """Raise BadInput where this may not be a new PIN."""
+    if not PIN_FORM.fullmatch(pin):
+        raise BadInput(f"Expected a PIN of {PIN_WORDS}.")
+
+
 def change_pin(pin: str) -> None:
-    """Store another PIN and forget the wrong tries of the old one."""
+    """Store another PIN and forget the wrong tries of the old one. Raises BadInput."""
+    check_form(pin)
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.execute("UPDATE system_config SET value = ? WHERE key = 'pin'", (pin,))
         _set(connection, 0, 0.0)
