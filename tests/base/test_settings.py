@@ -1,11 +1,13 @@
 """Settings: what is accepted, what is refused and with which words."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from orchestra.base.errors import SettingsError
-from orchestra.base.settings import ROOT, load
+from orchestra.base.settings import ROOT, Settings, load
 
 KEYS = {"ALPACA_API_KEY": "K", "ALPACA_SECRET": "S"}
 
@@ -25,6 +27,12 @@ def test_keys_choose_paper_and_the_roadmaps_own_files() -> None:
     assert settings.stream_url == "wss://stream.data.alpaca.markets/v2/iex"
     assert settings.system_db_path == ROOT / "system_databse" / "system.db"
     assert load(KEYS | {"ALPACA_PAPER": "False"}).mode == "live"
+
+
+def test_the_file_that_is_copied_to_env_names_every_setting_at_its_default() -> None:
+    example = ROOT / ".env.example"
+    assert set(dotenv_values(example)) == {each.name.upper() for each in fields(Settings)}
+    assert load({}, example) == load({})
 
 
 def test_any_other_address_is_simulated_whatever_the_keys() -> None:

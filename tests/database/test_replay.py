@@ -26,7 +26,7 @@ from orchestra.simulator import Exchange
 from tests.exchange_fixture import running_exchange, set_clock
 
 SPEED = 900  # a minute of the session in 67 ms
-SILENT_MINUTES = 16  # what the README states where nothing is known of the ticker
+SILENT_MINUTES = 16  # the README's 17 of an unknown ticker, less the one in progress
 BEHIND_BARS = 5  # and in a row of one ticker
 TROUBLED, CALM = timedelta(minutes=10), timedelta(minutes=5)
 ROOM = timedelta(minutes=30)  # a trouble is not begun later than this before the end
