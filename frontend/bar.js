@@ -22,9 +22,14 @@ export function modeText({ mode, speed }) {
 export function marketText({ market_open: open, market = {} }, age) {
   if (open) return market.next_close ? `OPEN to ${marketTime(market.next_close)} ET` : "OPEN";
   if (market.next_open === null) return "CLOSED for good";
-  const since = age * (market.mode === "simulated" ? market.speed : 1);
-  const left = (instant(market.next_open) - instant(market.now)) / 1000 - since;
+  const left = secondsToOpen(market, age);
   return Number.isFinite(left) ? `CLOSED · opens in ${span(Math.max(left, 0))}` : "CLOSED";
+}
+
+/** Market seconds to the next open; below zero once it has come and no answer has said so. */
+export function secondsToOpen(market, age) {
+  const since = age * (market.mode === "simulated" ? market.speed : 1);
+  return (instant(market.next_open) - instant(market.now)) / 1000 - since;
 }
 
 /** "Mon 09:30 ET"; empty while the market is open. */

@@ -1,5 +1,6 @@
 /** What a screen needs that is never switched off: dimmed off hours, moved a little, loaded anew each night. */
 
+import { secondsToOpen } from "./bar.js";
 import { setAttribute } from "./dom.js";
 
 const HOUR_MS = 3_600_000;
@@ -43,8 +44,10 @@ export class Night {
     this.#page.style.translate = shift;
   }
 
+  /** Closed as far as is known: on a silent server until the next open. */
   get #closed() {
-    return this.#store.answer?.market_open === false;
+    const { answer, age } = this.#store;
+    return answer?.market_open === false && !(secondsToOpen(answer.market ?? {}, age) < 0);
   }
 
   /** Whoever comes near it sees it bright; a finger needs no arrow. */

@@ -34,6 +34,18 @@ def test_never_dims_while_the_market_is_open(open_wall: OpenWall) -> None:
     expect(wall.find("[data-page]")).not_to_have_attribute("data-night", "")
 
 
+def test_a_server_silent_since_the_night_leaves_no_dim_wall_by_day(open_wall: OpenWall) -> None:
+    wall = open_wall(closed(), frozen_at=FRIDAY_NIGHT)
+    wall.api.silent = True
+    page = wall.find("[data-page]")
+    wall.jump_seconds(64 * 3600)  # to an hour before the open
+    wall.jump_seconds(3)
+    expect(page).to_have_attribute("data-night", "")
+    wall.jump_seconds(3600)
+    wall.jump_seconds(3)
+    expect(page).not_to_have_attribute("data-night", "")
+
+
 def test_the_page_moves_by_a_pixel_each_hour(open_wall: OpenWall, call: Call) -> None:
     hours = [call("night", "shiftAt", hour * 3_600_000) for hour in range(9)]
     assert len(set(hours)) == 9
