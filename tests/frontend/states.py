@@ -251,6 +251,10 @@ def the_drawer_in_trouble(wall: Wall) -> Walk:
     wall.act("stop")
     wall.find("text=Hold the button").wait_for()
     yield "drawer_paused"
+    wall.api.offline = True
+    wall.poll()
+    wall.find("text=old figures").wait_for()
+    yield "drawer_old"
 
 
 def the_menu(wall: Wall) -> Walk:
