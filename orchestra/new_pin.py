@@ -16,7 +16,9 @@ def new_pin() -> None:
         value_proc=_checked,
     )
     access.change_pin(pin)
-    click.echo("The new PIN is in force.")
+    click.echo(
+        "The new PIN is in force. Who came in by the old one stays in until the page is restarted."
+    )
 
 
 def _checked(typed: str) -> str:
