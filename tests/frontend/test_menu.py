@@ -190,7 +190,7 @@ def test_a_silent_server_is_said_by_the_banner(wall: Wall) -> None:
 
 def test_two_taps_open_one_menu(wall: Wall) -> None:
     held: list[Route] = []
-    wall.page.route("**/menu.js", held.append)
+    wall.page.route("**/menu.js", lambda route: held.append(route))
     wall.act("menu")
     wall.act("menu")
     wall.settle()

@@ -149,14 +149,14 @@ def test_token_the_server_refuses_is_asked_for_again(wall: Wall) -> None:
 
 def test_a_late_answer_to_a_cancelled_pad_leaves_the_next_one_alone(wall: Wall) -> None:
     held: list[Route] = []
-    wall.page.route("**/api/validate-pin", held.append)
+    wall.page.route("**/api/validate-pin", lambda route: held.append(route))
     wall.act("add")
     wall.enter_pin()
     wall.settle()
     wall.act("cancel")
     wall.act("add")
-    wall.page.unroute("**/api/validate-pin")
     held[0].fulfill(json={"valid": True, "token": wall.api.token, "expires_in": 120})
+    wall.page.unroute("**/api/validate-pin")
     wall.settle()
     assert wall.find("[data-pinpad]").is_visible()
     wall.enter_pin()
