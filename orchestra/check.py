@@ -93,6 +93,7 @@ def _seen(found: Rehearsal) -> Report:
         },
         "memory_mb": round(found.memory_mb, 1),
         "printed": found.printed,
+        "left_changed": found.left,
         "compared_minutes": found.compared,
         "look_ahead": [_difference(each) for each in found.looked_ahead],
         "unsteady": [_difference(each) for each in found.unsteady],
@@ -166,6 +167,11 @@ def _warnings(report: Report) -> list[str]:
     found = []
     if report.get("printed"):
         found.append("It prints; nobody sees that on the wall. A reason is shown on the card.")
+    if report.get("left_changed"):
+        found.append(
+            f"It leaves its worker changed ({report['left_changed']}): such a worker is ended after its"
+            " run, which takes time."
+        )
     slowest = max(report.get("milliseconds", {"": 0.0}).values())
     if slowest > SLOW_SECONDS * 1000:
         found.append(f"A run took {slowest / 1000:.1f} s: slow cards are asked last.")

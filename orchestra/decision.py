@@ -57,15 +57,21 @@ def parse(answer: object, own_reason: object = "") -> Decision:
         )
     action, shares = answer[0], answer[1]
     given = answer[2] if len(answer) == 3 else own_reason
-    reason = str(given)[:REASON_KEPT] if given else ""
+    reason = legible(str(given)[:REASON_KEPT]) if given else ""
     if action not in ACTIONS:
         raise AlgorithmFailed(f"Expected the action buy, sell or hold, was {action!r}")
+    action = ACTIONS[ACTIONS.index(action)]  # ours, not an Enum of the algorithm's that equals it
     if action == "hold":
         return Decision("hold", 0, reason)
     try:
         return Decision(action, whole_shares(shares), reason)
     except BadInput as error:
         raise AlgorithmFailed(str(error)) from None
+
+
+def legible(text: str) -> str:
+    """A guest's text as one that can be stored: half a surrogate pair, as JSON may hold, cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def check(decision: Decision, means: Means) -> Checked:

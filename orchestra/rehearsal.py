@@ -65,6 +65,7 @@ class Rehearsal:
     opened: set[Opened] = field(default_factory=set)
     memory_mb: float = 0.0
     printed: str = ""
+    left: str = ""  # what is changed in its process
 
 
 def outcome(heard: Heard) -> Outcome:
@@ -221,6 +222,7 @@ class _Stage:
             heard = self._process.ask(task, newest)
         self._found.opened.update(heard.opened)
         self._found.memory_mb = max(self._found.memory_mb, heard.memory_mb)
+        self._found.left = heard.left or self._found.left
         self._found.printed = heard.result.output or self._found.printed
         self._progress(1)
         return heard

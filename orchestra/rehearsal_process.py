@@ -21,7 +21,8 @@ from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import AutoTraderError
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT, Settings
-from orchestra.runner import without_main_module
+from orchestra.runner import how_it_died, without_main_module
+from orchestra.untouched import Untouched
 from orchestra.worker import Result, Task
 
 SCREEN_KEPT = 16_384  # bytes; a fault's traceback fits
@@ -43,13 +44,15 @@ class Opened:
 class Heard:
     """What came of one run; ``memory_mb`` is the process's peak beyond what it started with.
 
-    ``lacking`` are the tickers it asked for whose bars are not there.
+    ``lacking`` are the tickers it asked for whose bars are not there, ``left`` what is changed in the
+    process.
     """
 
     result: Result
     opened: tuple[Opened, ...] = ()
     memory_mb: float = 0.0
     lacking: frozenset[str] = frozenset()
+    left: str = ""
 
 
 class RehearsalProcess:
@@ -77,8 +80,7 @@ class RehearsalProcess:
                 return heard
         milliseconds = (clock.elapsed() - started) * 1000
         if not failure:
-            self._process.join()
-            failure = f"Its process died (exit code {self._process.exitcode})"
+            failure = how_it_died(self._process)
         told = self.screen()
         self.restart()
         result = Result(
@@ -132,6 +134,7 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
     lacking: set[str] = set()
     smart_fetch.tell_instead_of_fetching(lacking.add)
     start = _memory("VmRSS")
+    untouched = Untouched(connection.fileno(), chosen.algorithm_memory_mb)
     connection.send("ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
@@ -139,7 +142,8 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
             task, newest = connection.recv()
             result = worker.run(task) if newest is None else _run_as_of(task, newest, lacking.add)
             memory = max(0.0, _memory("VmHWM") - start)
-            connection.send(Heard(result, tuple(opened), memory, frozenset(lacking)))
+            left = untouched.changes(closely=True)
+            connection.send(Heard(result, tuple(opened), memory, frozenset(lacking), left))
 
 
 def _run_as_of(task: Task, newest: str, lacking: Callable[[str], None]) -> Result:

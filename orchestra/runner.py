@@ -3,10 +3,11 @@
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,6 +23,7 @@ SLOW_SECONDS = 1.0  # a card whose last run took longer is asked last, and alone
 # After so long the cards behind a run are given to other workers, spares if need be: early enough that
 # they are asked within a second of the wake-up
 TAKE_OVER_SECONDS = 0.5
+DYING_SECONDS = 0.5  # that are waited for a process to be gone
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -68,6 +70,11 @@ class AlgorithmRunner:
 
         None in between says that what is still running is slow: do not wait for it.
         """
+        dead = wait([worker.process.sentinel for worker in self._workers], 0)
+        for index, worker in enumerate(self._workers):
+            # Busy: with a minute that was broken off, and its answers are not this one's
+            if worker.tasks or worker.process.sentinel in dead:
+                self._replace(index, group=bool(worker.tasks))
         self._waiting = deque(sorted(tasks, key=lambda task: task.algorithm_id in self._slow))
         deadline = settings.current().algorithm_deadline_seconds
         places = self._count
@@ -86,14 +93,17 @@ class AlgorithmRunner:
         count = len(self._workers)
         dead = sum(not worker.process.is_alive() for worker in self._workers)
         if dead:
-            return "degraded", f"{dead} of {count} workers died; they are replaced when next used."
+            return (
+                "degraded",
+                f"{dead} of {count} workers died; they are replaced when cards are asked next.",
+            )
         more = f"; {self._replaced} were replaced since the start" if self._replaced else ""
         return "ok", f"{count} workers are ready{more}."
 
     def close(self) -> None:
         """End the workers."""
         for worker in self._workers:
-            _end(worker)
+            _end(worker, group=worker.process.is_alive())
 
     def _batch(self, places: int) -> list[Task]:
         """The next tasks for one worker: its share of what waits, in few messages."""
@@ -113,7 +123,7 @@ class AlgorithmRunner:
         try:
             worker.connection.send(tasks)
         except OSError:  # it died while idle
-            worker = self._replace(index)
+            worker = self._replace(index, group=False)
             worker.connection.send(tasks)
         worker.tasks.extend(tasks)
         worker.started = clock.elapsed()
@@ -140,8 +150,10 @@ class AlgorithmRunner:
         try:
             result: Result = worker.connection.recv()
         except (EOFError, OSError):
-            worker.process.join()
-            return self._give_up(index, f"Its process died (exit code {worker.process.exitcode})")
+            return self._give_up(index, how_it_died(worker.process))
+        if result.left:
+            self._overtake(worker)
+            log.info("Card %d left changed: %s", result.algorithm_id, result.left)
         worker.tasks.popleft()
         worker.started = clock.elapsed()
         self._note_pace(result)
@@ -170,9 +182,9 @@ class AlgorithmRunner:
         self._replace(index)
         return result
 
-    def _replace(self, index: int) -> _Worker:
+    def _replace(self, index: int, *, group: bool = True) -> _Worker:
         self._replaced += 1
-        _end(self._workers[index])
+        _end(self._workers[index], group)
         self._workers[index] = self._spawn()
         return self._workers[index]
 
@@ -187,10 +199,22 @@ class AlgorithmRunner:
         return _Worker(process, ours)
 
 
-def _end(worker: _Worker) -> None:
+def _end(worker: _Worker, group: bool) -> None:
+    """End a worker; ``group``: with all that it has started, unless it died long ago and its id is free."""
     worker.connection.close()
+    if group and worker.process.pid is not None:
+        with suppress(ProcessLookupError):
+            os.killpg(worker.process.pid, signal.SIGKILL)
     worker.process.kill()
-    worker.process.join()
+    worker.process.join(DYING_SECONDS)
+
+
+def how_it_died(process: BaseProcess) -> str:
+    """Say in a line why a process no longer answers: it may live on, with its pipe closed."""
+    process.join(DYING_SECONDS)
+    if process.exitcode is None:
+        return "It closed the pipe that its answer goes to"
+    return f"Its process died (exit code {process.exitcode})"
 
 
 @contextmanager

@@ -4,10 +4,13 @@ It is forked from a server that has imported this module, and with it what algor
 """
 
 import contextlib
+import io
+import math
+import os
 import resource
 import signal
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 
 import alpaca.data.historical  # noqa: F401  (imported here once, shared by every worker)
@@ -18,9 +21,13 @@ from database import db_manager  # noqa: F401
 from orchestra import decision, exchange, loader
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
+from orchestra.untouched import Untouched
 from system_databse import system_db_manager
 
 OUTPUT_KEPT = 2000  # characters of what an algorithm printed
+SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a year of bars
+FAILURE_KEPT = 4000  # characters of its traceback
+ALONE_SECONDS = 5  # past the deadline, when the runner must have died
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """A card's answer, or in ``failure`` why there is none, with the traceback; ``summary`` is a line."""
+    """A card's answer, or in ``failure`` why there is none, with the traceback; ``summary`` is a line.
+
+    ``left`` names what the run changed in its worker, which runs nothing any more.
+    """
 
     algorithm_id: int
     answer: decision.Decision | None
@@ -45,15 +55,16 @@ class Result:
     milliseconds: float
     summary: str = ""
     output: str = ""
+    left: str = ""
 
 
-class _Printed:
+class _Printed(io.TextIOBase):
     """Takes what an algorithm prints and keeps the end of it, however much it is."""
 
     def __init__(self) -> None:
         self.kept = ""
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
         self.kept = (self.kept + text[-OUTPUT_KEPT:])[-OUTPUT_KEPT:]
         return len(text)
 
@@ -62,12 +73,28 @@ class _Printed:
 
 
 def serve(connection: Connection, chosen: settings.Settings) -> None:
-    """Run tasks from the pipe, which come in batches, until it closes; answer each as it is done."""
+    """Run tasks from the pipe, which come in batches, until it closes; answer each as it is done.
+
+    A run that leaves the process as it did not find it is the last one here.
+    """
+    # What a run starts is ended with its worker, and a signal to its own group reaches no other
+    os.setpgid(0, 0)
     prepare(chosen)
+    untouched = Untouched(connection.fileno(), chosen.algorithm_memory_mb)
+    longest = math.ceil(chosen.algorithm_deadline_seconds) + ALONE_SECONDS
     with contextlib.suppress(EOFError, OSError):
         while True:
-            for task in connection.recv():
-                connection.send(run(task))
+            tasks: list[Task] = connection.recv()
+            for task in tasks:
+                signal.alarm(longest)  # instead of any that the run before has set
+                result = run(task)
+                if not untouched.may_answer():
+                    os._exit(1)
+                left = untouched.changes(closely=task is tasks[-1])
+                connection.send(replace(result, left=left) if left else result)
+                if left:
+                    return
+            signal.alarm(0)
             exchange.hang_up()  # history is rarely fetched here, and the broker's end would not wait
 
 
@@ -93,11 +120,20 @@ def run(task: Task) -> Result:
             failure = summary = str(error)
         except SystemExit as error:
             failure = summary = f"It called sys.exit({error.code!r})"
-        except Exception as error:
+        except BaseException as error:  # a cancelled task of asyncio is no Exception
             failure = traceback.format_exc()
             summary = loader.blame(error, f"{task.algorithm_type}.py")
     milliseconds = (clock.elapsed() - started) * 1000
-    return Result(task.algorithm_id, answer, failure, milliseconds, summary, printed.kept)
+    failure, summary = _cut(failure, FAILURE_KEPT), _cut(summary, SUMMARY_KEPT)
+    output = decision.legible(printed.kept)
+    return Result(task.algorithm_id, answer, failure, milliseconds, summary, output)
+
+
+def _cut(text: str, most: int) -> str:
+    """A guest's text with its middle left out where it is long."""
+    if len(text) > most:
+        text = f"{text[: most * 2 // 3]} ... {text[-most // 3 :]}"
+    return decision.legible(text)
 
 
 def _answer(task: Task) -> decision.Decision:

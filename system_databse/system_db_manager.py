@@ -15,6 +15,8 @@ from orchestra.base import clock, settings, sqlite, tickers
 from orchestra.base.errors import AutoTraderError, BadInput, NotFound
 from system_databse.ledger_source import LedgerSource, StoredLedger, Sums
 
+MOST_SHARES = 2**53  # beyond it a float no longer holds every whole number
+
 _stored = StoredLedger()
 _source: LedgerSource = _stored
 
@@ -236,6 +238,8 @@ def whole_shares(value: object) -> int:
     """Return a positive whole number of shares as int; 53.0 counts, as ``cash // price`` gives it."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         number = float(value)
+        if number > MOST_SHARES:
+            raise BadInput(f"Expected at most {MOST_SHARES:,} shares, was {number:g}.")
         if math.isfinite(number) and number > 0 and number == int(number):
             return int(number)
     raise BadInput(f"Expected a whole number of shares above zero, was {value!r}.")

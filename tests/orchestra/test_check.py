@@ -91,6 +91,19 @@ def test_stdout_is_one_object_whatever_the_file_prints(folder: Path) -> None:
     assert not settings.current().system_db_path.exists()
 
 
+def test_what_it_leaves_changed_is_told(folder: Path) -> None:
+    path = write(
+        folder,
+        "import os, threading; os.chdir('/')\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "return ('hold', 0)",
+    )
+    assert checked(path, "--minutes", "5", code=0)["warnings"] == [
+        "It leaves its worker changed (its folder, threads): such a worker is ended after its run, which"
+        " takes time."
+    ]
+
+
 def test_the_report_for_a_person() -> None:
     done = CliRunner().invoke(main, ["check", "buy_and_hold", "AAPL", "--minutes", "30"])
     assert done.exit_code == 0
@@ -161,6 +174,11 @@ def test_stored_bars_are_used_and_left_alone(recorded_bars: Path, tmp_path: Path
             "import ctypes; ctypes.string_at(0)",
             "Its process died (exit code -11)",
             "line 20 in run",
+        ),
+        (
+            "import os; os.closerange(3, 99); [None for _ in iter(int, 1)]",
+            "It closed the pipe that its answer goes to",
+            "",
         ),
         ("while True: pass", "It took longer than 1 s and was ended", ""),
         ("return ('buy', 1.5)", "Expected a whole number of shares above zero, was 1.5.", ""),
