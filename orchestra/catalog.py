@@ -2,6 +2,7 @@
 
 import ast
 import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ _read: dict[Path, tuple[tuple[int, int, int], CatalogEntry]] = {}
 
 
 def catalog() -> list[CatalogEntry]:
-    """Return every algorithm file in order of name; names starting with _ are not algorithms."""
+    """Return every algorithm file in order of name; names starting with _ or . are not algorithms."""
     folder = settings.current().algorithms_dir
     files = sorted(folder.glob("*.py")) if folder.is_dir() else []
-    return [_entry(path) for path in files if not path.name.startswith("_")]
+    entries = [_entry(path) for path in files if not path.name.startswith(("_", "."))]
+    return [entry for entry in entries if entry is not None]
 
 
 def find(name: str) -> CatalogEntry | None:
@@ -37,8 +39,14 @@ def find(name: str) -> CatalogEntry | None:
     return next((entry for entry in catalog() if entry.name == name), None)
 
 
-def _entry(path: Path) -> CatalogEntry:
-    found = os.stat(path)
+def _entry(path: Path) -> CatalogEntry | None:
+    """The entry of one file; None for a folder, a link that leads nowhere, and what has just gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
     file = (found.st_ino, found.st_size, found.st_mtime_ns)
     known = _read.get(path)
     if known is None or known[0] != file:
@@ -57,12 +65,15 @@ def describe(path: Path) -> CatalogEntry:
     except (SyntaxError, ValueError, OSError) as error:
         line = getattr(error, "lineno", None)
         return CatalogEntry(name, name, error=f"line {line}: {getattr(error, 'msg', error)}")
+    except (RecursionError, MemoryError):  # so Python's parser says it
+        return CatalogEntry(name, name, error="its source is nested too deeply to be read")
     algorithm = next(
         (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Algorithm"), None
     )
     if algorithm is None:
         return CatalogEntry(name, name, error="has no class Algorithm")
-    if not any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in algorithm.body):
+    has_run = any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in algorithm.body)
+    if not has_run and not algorithm.bases:  # it may be inherited, which only running it would show
         return CatalogEntry(name, name, error="its class Algorithm has no method run")
     constants = _constants(algorithm)
     described = ast.get_docstring(algorithm) or ast.get_docstring(tree) or ""
@@ -80,12 +91,15 @@ def describe(path: Path) -> CatalogEntry:
 
 
 def _constants(algorithm: ast.ClassDef) -> dict[str, Any]:
-    """The class's plain assignments of literals."""
+    """The class's assignments of literals, with or without a type."""
     found = {}
     for node in algorithm.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name):
             try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
+                found[target.id] = ast.literal_eval(node.value)
+            except (ValueError, TypeError, RecursionError, MemoryError):
                 continue
     return found

@@ -66,7 +66,7 @@ def signature(path: Path) -> Signature | None:
     """Return what tells a file's contents from its earlier ones at the cost of one stat; None: no file."""
     try:
         found = os.stat(path)
-    except FileNotFoundError:
+    except OSError:  # not there, or a link that leads nowhere or to itself
         return None
     return (found.st_ino, found.st_size, found.st_mtime_ns)
 

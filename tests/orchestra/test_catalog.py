@@ -59,6 +59,41 @@ def test_a_changed_file_is_read_again(folder: Path) -> None:
     assert catalog.catalog() == []
 
 
+def test_what_is_no_file_of_an_algorithm_hides_none(folder: Path) -> None:
+    """An editor's lock is a link that leads nowhere; a Mac leaves ._ files on what it copies to."""
+    good = "class Algorithm:\n    def run(self, current_time, algo_id): ...\n"
+    (folder / "good.py").write_text(good)
+    (folder / ".#good.py").symlink_to("me@here.1234")
+    (folder / "._good.py").write_bytes(b"\x00\x05")
+    (folder / "nowhere.py").symlink_to("gone.py")
+    (folder / "itself.py").symlink_to("itself.py")
+    (folder / "folder.py").mkdir()
+    assert [(entry.name, entry.error) for entry in catalog.catalog()] == [("good", None)]
+
+
+@pytest.mark.parametrize("deep", ["1+" * 50_000 + "1", "-" * 200_000 + "1"])
+def test_a_file_that_python_cannot_parse_hides_none(folder: Path, deep: str) -> None:
+    good = "class Algorithm:\n    def run(self, current_time, algo_id): ...\n"
+    (folder / "deep.py").write_text(f"{good}x = {deep}\n")
+    (folder / "good.py").write_text(good)
+    assert [(entry.name, entry.error) for entry in catalog.catalog()] == [
+        ("deep", "its source is nested too deeply to be read"),
+        ("good", None),
+    ]
+
+
+def test_a_class_may_be_written_in_every_way(folder: Path) -> None:
+    (folder / "mine.py").write_text(
+        "class Base:\n    def run(self, current_time, algo_id): ...\n"
+        "class Algorithm(Base):\n"
+        "    title: str = 'Mine'\n"
+        "    lot: int\n"
+        "    table = {[]: 1}\n"
+        "    parameters: dict = {'n': {'default': 5, 'min': 1, 'max': 9, 'title': 'N'}}\n"
+    )
+    assert catalog.catalog() == [catalog.CatalogEntry("mine", "Mine", "", N, None)]
+
+
 def test_the_shipped_algorithm_is_listed(configure) -> None:
     configure(ALGORITHMS_DIR="")
     entry = catalog.find("sma_crossover")

@@ -79,6 +79,13 @@ def test_a_file_that_is_gone_pauses_and_one_that_is_back_resumes(
     assert state(card) is None
 
 
+def test_a_link_to_itself_is_a_file_that_is_gone(card: dict[str, Any], file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file)
+    strikes.resume_changed_files([card])
+    assert state(card) == "paused: The file mine.py is gone."
+
+
 def test_a_brake_is_no_matter_of_files(card: dict[str, Any], file: Path) -> None:
     card_states.set_state(card["id"], "paused", "Brake: too much.")
     os.utime(file, (1_700_000_000, 1_700_000_000))
