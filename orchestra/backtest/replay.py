@@ -6,7 +6,7 @@ the fill rule of the simulated exchange, is run apart from that: its P&L stands 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -81,10 +81,15 @@ class CardDay:
 
 
 class CardReplay:
-    """One card, one session in which it is on record."""
+    """One card, one session in which it is on record; ``before_each`` is called before each run."""
 
-    def __init__(self, card: dict[str, Any], session: Session) -> None:
-        self._card, self._session = card, session
+    def __init__(
+        self,
+        card: dict[str, Any],
+        session: Session,
+        before_each: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._card, self._session, self._before_each = card, session, before_each
         chosen = settings.current()
         path = chosen.algorithms_dir / f"{card['algorithm_type']}.py"
         parameters = card_parameters.all_parameters().get(card["id"], {})
@@ -141,7 +146,14 @@ class CardReplay:
         """The session's askings from the first to the last minute on record."""
         first, last = min(self._live), max(self._live)
         for session in in_each_minute([self._session]):
-            yield (asking for asking in session if first <= _minute(asking[1]) <= last)
+            yield map(
+                self._announced,
+                (asking for asking in session if first <= _minute(asking[1]) <= last),
+            )
+
+    def _announced(self, asking: Asking) -> Asking:
+        self._before_each()
+        return asking
 
     def _compare(self, decided: Decided, found: CardDay) -> None:
         minute = _minute(decided.moment)

@@ -1,9 +1,13 @@
 """``python -m orchestra replay``: would the day come out the same again?"""
 
 import json
+import multiprocessing
+import signal
 import sys
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import click
@@ -11,13 +15,15 @@ import click
 from database.calendar import calendar
 from orchestra.backtest.output import silence
 from orchestra.backtest.replay import Answer, CardDay, CardReplay
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed, AutoTraderError, NotFound
 from orchestra.base.market_calendar import MINUTE, Session
 from system_databse import card_days, system_db_manager
 
 MOST_SHOWN = 10  # of a card's differences; --json has them all
+BROKEN = 1  # the exit code where our own code has raised: an algorithm's failures are answers
 
+_context = multiprocessing.get_context("fork")  # nothing is imported again, and no thread runs here
 Report = dict[str, Any]
 
 
@@ -65,11 +71,46 @@ def report_of(session: Session, days: list[CardDay | Report]) -> Report:
 
 
 def _run(card: Report, session: Session) -> CardDay | Report:
+    """Run a card's day in a process of its own: if it hangs or dies there, the others have theirs."""
+    ours, theirs = _context.Pipe(duplex=False)
+    process = _context.Process(target=_send_day, args=(theirs, card, session))
+    process.start()
+    theirs.close()
     try:
-        return CardReplay(card, session).run()
-    except AlgorithmFailed as error:
-        names = {name: card[name] for name in ("id", "display_name", "ticker")}
-        return {**names, "equal": False, "explained": True, "error": str(error)}
+        found: CardDay | Report | AutoTraderError = ours.recv()
+    except EOFError:
+        process.join()
+        return _not_run(card, _how_it_ended(process.exitcode or 0), process.exitcode != BROKEN)
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+    if isinstance(found, AlgorithmFailed):
+        return _not_run(card, str(found))
+    if isinstance(found, AutoTraderError):
+        raise found
+    return found
+
+
+def _send_day(connection: Connection, card: Report, session: Session) -> None:
+    seconds = settings.current().algorithm_deadline_seconds
+    announce = partial(signal.setitimer, signal.ITIMER_REAL, seconds)  # SIGALRM ends what hangs
+    announce()
+    try:
+        connection.send(CardReplay(card, session, announce).run())
+    except AutoTraderError as error:
+        connection.send(error)
+
+
+def _how_it_ended(status: int) -> str:
+    if status == -signal.SIGALRM:
+        return f"a run took longer than {settings.current().algorithm_deadline_seconds:g} s"
+    return f"its process died (exit code {status})"
+
+
+def _not_run(card: Report, error: str, explained: bool = True) -> Report:
+    names = {name: card[name] for name in ("id", "display_name", "ticker")}
+    return {**names, "equal": False, "explained": explained, "error": error}
 
 
 def _card(day: CardDay) -> Report:

@@ -249,6 +249,24 @@ def test_a_file_that_is_gone(card: int, tmp_path: Path) -> None:
     assert not found["equal"]
 
 
+def test_a_card_that_hangs_or_dies_leaves_the_others_their_day(
+    card: int, write: Write, configure: Configure
+) -> None:
+    configure(ALGORITHM_DEADLINE_SECONDS=1)
+    live(card)
+    for name, body in (("hangs", "while True: pass"), ("dies", "import os; os._exit(3)")):
+        write(body, name=name)
+        with clock.held(lambda: OPENING - timedelta(hours=1)):
+            guest = system_db_manager.create_algorithm("AAPL", name, 10_000)
+        decided = JournalledDecision(guest, stamp(3), None, "failed", 0, "", "bar", 1.0)
+        decision_journal.record([decided])
+    done = CliRunner().invoke(main, ["replay", "2024-06-04", "--json"])
+    good, hangs, dies = json.loads(done.stdout)["cards"]
+    assert (good["minutes_equal"], good["equal"]) == (COUNT, True)
+    assert hangs["error"] == "a run took longer than 1 s"
+    assert dies["error"] == "its process died (exit code 3)"
+
+
 @pytest.mark.parametrize(
     ("day", "sentence"),
     [
