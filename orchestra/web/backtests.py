@@ -1,8 +1,10 @@
 """Backtests for the add dialog: one at a time, in a process of its own that gives way to trading."""
 
+import contextlib
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -90,8 +92,7 @@ class BacktestDesk:
         except Exception as failure:
             log.exception("The backtest %d failed", begun.id, exc_info=failure)
         finally:
-            process.kill()
-            process.communicate()
+            _end(process)
             sqlite.close_kept()  # this thread's look at the cycles
             # The status last: who reads "done" meanwhile finds the result
             begun.result, begun.error, begun.status = result, error, status
@@ -105,9 +106,19 @@ def _process(request: Request) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,  # what an algorithm starts is ended with it
     )
     os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
     return process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
 
 
 def _outcome(process: "subprocess.Popen[str]") -> tuple[str, dict[str, Any] | None, str | None]:
@@ -118,6 +129,9 @@ def _outcome(process: "subprocess.Popen[str]") -> tuple[str, dict[str, Any] | No
             output, errors = process.communicate(timeout=LOOKED_EVERY_SECONDS)
             break
         except subprocess.TimeoutExpired:
+            if process.poll() is not None:  # what it has started holds its output open
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
             if clock.elapsed() > deadline:
                 return FAILED, None, f"It took longer than {LONGEST_SECONDS:g} s."
             late = cycle_journal.lateness(begun, clock.now())

@@ -116,6 +116,22 @@ def test_what_fails_says_so(mine: Callable[[str], None], locked: Api) -> None:
     assert "MemoryError" in asked(new_api(), algorithm_type="mine")["error"]
 
 
+def test_what_an_algorithm_starts_ends_with_its_backtest(
+    mine: Callable[[str], None], locked: Api
+) -> None:
+    """It holds the process's output open, and nobody may wait for that."""
+    start = "import subprocess\nCHILD = subprocess.Popen(['sleep', '300'])\n"
+    mine(start + HANGS.replace("while True: pass", "return ('hold', 0, str(CHILD.pid))"))
+    store(19)
+    api = new_api()
+    assert asked(api, algorithm_type="mine")["status"] == "done"
+    mine(start + HANGS)
+    again = api.post("/api/backtests", BODY | {"algorithm_type": "mine"})
+    assert again.status_code == 202
+    cycle_journal.record(clock.now(), 900.0, 1.0)
+    assert ended(api, (again.json or {})["id"])["status"] == "stopped"
+
+
 def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
     mine: Callable[[str], None], locked: Api
 ) -> None:
