@@ -2,7 +2,7 @@
 
 import json
 import sys
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import product
@@ -61,6 +61,10 @@ def run(
         raise click.UsageError(str(error)) from None
     except AutoTraderError as error:
         raise click.ClickException(str(error)) from None
+    except BrokenExecutor:
+        raise click.ClickException(
+            "A process of the sweep has died: the algorithm ended it, or memory ran out."
+        ) from None
     click.echo(json.dumps(report) if as_json else "\n".join(lines(report)))
 
 

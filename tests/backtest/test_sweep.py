@@ -162,6 +162,14 @@ def test_a_choice_that_fails_is_named_and_the_others_stand(write: Write) -> None
     assert "failed: It failed 3 times in a row" in found["notes"][0]
 
 
+def test_an_algorithm_that_ends_its_process_is_a_sentence(write: Write) -> None:
+    store(climb(780))
+    path = write("import os; os._exit(3)")
+    done = CliRunner().invoke(main, ["sweep", str(path), "AAPL", *TIMES, *ALONE])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "Error: A process of the sweep has died" in done.stderr
+
+
 def test_another_tickers_bars_are_not_made_up(write: Write) -> None:
     store(climb(780))
     path = write("db_manager.get_latest_price('SPY')\nreturn ('hold', 0)")
