@@ -1,18 +1,26 @@
 """Brakes: a card that orders too often or loses too much is paused for the rest of the day.
 
-A brake counts orders, never corrections, acts on no stale price, and leaves alone for the day what a
-person has resumed.
+A brake counts orders, never corrections, acts on no stale price and on no day whose beginning is not
+known, and leaves alone for the day what a person has resumed.
 """
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 
 from orchestra.base import clock, logs, settings
 from orchestra.base.market_calendar import Session
 from orchestra.valuation import CardValue, value_cards
-from system_databse import card_calculations, card_states, heartbeats, labels, order_journal
+from system_databse import (
+    card_calculations,
+    card_states,
+    corporate_actions,
+    heartbeats,
+    labels,
+    order_journal,
+)
 from system_databse.system_db_manager import get_all_algorithms, get_transactions_since
 
 HOUR = timedelta(hours=1)
@@ -20,8 +28,14 @@ HOUR = timedelta(hours=1)
 log = logging.getLogger("autotrader.orchestrator")
 
 
-def apply_brakes(cards: list[dict[str, Any]], session: Session) -> None:
-    """Pause the running cards that hit a brake in this session, until its close."""
+def apply_brakes(
+    cards: list[dict[str, Any]], session: Session, in_doubt: Collection[str] = ()
+) -> None:
+    """Pause the running cards that hit a brake in this session, until its close.
+
+    Cards of tickers ``in_doubt``, or with a split that is not settled, are left out: what they seem to
+    have lost are shares of another size.
+    """
     chosen = settings.current()
     if (
         chosen.brake_orders_per_hour is None
@@ -29,18 +43,38 @@ def apply_brakes(cards: list[dict[str, Any]], session: Session) -> None:
         and chosen.brake_account_daily_loss is None
     ):
         return
+    unclear = {action.ticker for action in corporate_actions.unsettled()}.union(in_doubt)
+    cards = [card for card in cards if card["ticker"] not in unclear]
     states = card_states.all_states()
     resumed = labels.newest(labels.RESUMED, clock.stamp(session.open))
     running = [card for card in cards if card["id"] not in states]
     traded = {row["algorithm_id"] for row in get_transactions_since(clock.stamp(session.open))}
-    stopped = [card for card in get_all_algorithms("stopped") if card["id"] in traded]
+    stopped = [
+        card
+        for card in get_all_algorithms("stopped")
+        if card["id"] in traded and card["ticker"] not in unclear
+    ]
     lost = _too_much_lost(cards + stopped, running, resumed)
-    reasons = _too_many_orders(running, resumed) | lost
+    again = _paused_before(running, session, resumed)
+    reasons = _too_many_orders(running, resumed) | lost | again
     tickers = {card["id"]: card["ticker"] for card in running}
     for algo_id, reason in reasons.items():
+        if algo_id not in again:
+            heartbeats.record_event("brake", reason, algo_id)
         card_states.set_state(algo_id, "paused", reason, until=session.close)
-        heartbeats.record_event("brake", reason, algo_id)
         log.warning("%s: paused: %s", logs.about(algo_id, tickers[algo_id]), reason)
+
+
+def _paused_before(
+    running: list[dict[str, Any]], session: Session, resumed: dict[int, str]
+) -> dict[int, str]:
+    """Why cards were paused today that a freeze has taken that from: they stay so for the day."""
+    acted = heartbeats.newest_events("brake", clock.stamp(session.open))
+    return {
+        card["id"]: acted[card["id"]][1]
+        for card in running
+        if card["id"] in acted and acted[card["id"]][0] > resumed.get(card["id"], "")
+    }
 
 
 def _too_many_orders(running: list[dict[str, Any]], resumed: dict[int, str]) -> dict[int, str]:
@@ -65,17 +99,21 @@ def _too_much_lost(
 ) -> dict[int, str]:
     chosen = settings.current()
     worth = value_cards(cards, card_calculations.all_card_sums())
-    trusted = [value for value in worth.values() if not value.price_stale]
+    trusted = {
+        algo_id: value
+        for algo_id, value in worth.items()
+        if not value.price_stale and value.is_today_known
+    }
     reasons = {}
     for card in running:
         value: CardValue = worth[card["id"]]
         lost = -value.today_pnl
         most = chosen.brake_card_daily_loss
-        if most is not None and not value.price_stale and lost >= most:
+        if most is not None and card["id"] in trusted and lost >= most:
             reasons[card["id"]] = (
                 f"Brake: this card lost ${lost:,.2f} today, ${most:,.2f} are allowed."
             )
-    lost = -sum(value.today_pnl for value in trusted)
+    lost = -sum(value.today_pnl for value in trusted.values())
     most = chosen.brake_account_daily_loss
     if most is not None and lost >= most:
         for card in running:

@@ -68,7 +68,11 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
 
 
 def run_all_algorithms() -> None:
-    """Ask every running card once, for the minute that is running, and carry out what they decide."""
+    """Ask every running card once, for the minute that is running, and carry out what they decide.
+
+    Raises SettingsError where LIVE trading is locked.
+    """
+    refuse_unarmed_live()
     ledger, stocks = LedgerGuard(), StocksGuard()
     ledger.examine()
     stocks.open()

@@ -86,13 +86,23 @@ class CardValue:
         spent = sum(_signed(t) * t["price"] for t in self.today)
         return CardSums(self.sums.shares - bought, self.sums.invested - spent)
 
+    @property
+    def is_today_known(self) -> bool:
+        """Whether today's figure is one: what was held at the open needs a price from before it."""
+        return self._born_today or self.ticker.before is not None or self._at_open.shares == 0
+
+    @property
+    def _born_today(self) -> bool:
+        return self.session is None or clock.parse(self.card["created_at"]) >= self.session.open
+
     def _value_before(self) -> float:
-        born_today = (
-            self.session is None or clock.parse(self.card["created_at"]) >= self.session.open
-        )
-        if born_today or self.ticker.before is None:
-            return float(self.card["initial_capital"])
-        return value_of(self._at_open, self.ticker.before["close"], self.card["initial_capital"])
+        capital = float(self.card["initial_capital"])
+        if self._born_today:
+            return capital
+        if self.ticker.before is not None:
+            return value_of(self._at_open, self.ticker.before["close"], capital)
+        before = self._at_open
+        return value_of(before, 0.0, capital) if before.shares == 0 else capital
 
 
 def value_cards(cards: list[Card], sums: dict[int, CardSums]) -> dict[int, CardValue]:

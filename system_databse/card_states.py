@@ -58,14 +58,20 @@ def clear_expired() -> None:
 
 
 def resume(algo_id: int) -> bool:
-    """Let a paused card go on, and note that a person said so; True if it was paused."""
+    """Let a paused card go on; True if it was paused.
+
+    That a person took a brake's pause away is noted: it leaves the card alone for the day.
+    """
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        cursor = connection.execute(
-            "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'paused'", (algo_id,)
-        )
-        if cursor.rowcount == 1:
+        paused = connection.execute(
+            "SELECT file FROM card_state WHERE algorithm_id = ? AND state = 'paused'", (algo_id,)
+        ).fetchone()
+        if paused is None:
+            return False
+        connection.execute("DELETE FROM card_state WHERE algorithm_id = ?", (algo_id,))
+        if paused["file"] is None:  # else its algorithm had failed, or was gone
             labels.add(connection, algo_id, labels.RESUMED, "resumed by hand")
-        return cursor.rowcount == 1
+        return True
 
 
 def clear_state(algo_id: int, state: str | None = None) -> None:
@@ -88,6 +94,15 @@ def stop_and_sell(algo_id: int) -> bool:
             "Its shares are sold: at once, or when the market opens.",
         )
     return was_running
+
+
+def explain_stopping(algo_id: int, reason: str) -> None:
+    """Say on a card whose shares are to be sold why they are not sold yet."""
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute(
+            "UPDATE card_state SET reason = ? WHERE algorithm_id = ? AND state = 'stopping'",
+            (reason, algo_id),
+        )
 
 
 def _set(

@@ -104,6 +104,16 @@ def insert_event(
     )
 
 
+def newest_events(kind: str, since: str) -> dict[int, tuple[str, str]]:
+    """Return for each card stamp and message of its newest event of this kind at or after ``since``."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT algorithm_id, timestamp, message FROM events WHERE kind = ? AND timestamp >= ?"
+        " AND algorithm_id IS NOT NULL ORDER BY id",
+        (kind, since),
+    )
+    return {row["algorithm_id"]: (row["timestamp"], row["message"]) for row in rows}
+
+
 def record_event_once(kind: str, message: str, algo_id: int) -> bool:
     """Write down an event unless this card has one of this kind already; True if it was new."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:

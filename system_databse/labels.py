@@ -12,7 +12,7 @@ ACCEPTED = "accepted"  # the owner took the broker's figure
 SOLD_BY_HAND = "sold by hand"  # kept shares of a stopped card that the broker no longer has
 SPLIT = "split"
 CAPITAL = "capital"  # a card's allocation was changed
-RESUMED = "resumed"  # a person let a paused card go on
+RESUMED = "resumed"  # a person let a card go on that a brake had paused
 
 
 def add(connection: sqlite3.Connection, algo_id: int, kind: str, note: str) -> None:

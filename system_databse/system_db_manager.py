@@ -129,11 +129,14 @@ def stop_algorithm(algo_id: int) -> bool:
 
 
 def mark_stopped(connection: sqlite3.Connection, algo_id: int) -> bool:
-    """Stop a card inside the caller's transaction; True if it was running."""
+    """Stop a card inside the caller's transaction; True if it was running. It is paused no more."""
     cursor = connection.execute(
         "UPDATE algorithm_instances SET status = 'stopped', stopped_at = ?"
         " WHERE id = ? AND status = 'running'",
         (clock.stamp(), algo_id),
+    )
+    connection.execute(
+        "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'paused'", (algo_id,)
     )
     return cursor.rowcount == 1
 
