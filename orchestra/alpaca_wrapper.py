@@ -164,14 +164,21 @@ class AlpacaWrapper(AccountReader):
                 return list(found.values())
             after = max(submitted) - timedelta(microseconds=1)
 
-    def follow(self, order: BrokerOrder, stop: threading.Event | None = None) -> BrokerOrder:
+    def follow(
+        self,
+        order: BrokerOrder,
+        stop: threading.Event | None = None,
+        since: float | None = None,
+    ) -> BrokerOrder:
         """Poll an order to a terminal state; one that stays open too long is cancelled.
 
-        Returns it with what was filled. Raises OrderUnsettled when the broker stops answering, and
-        when ``stop`` is set first.
+        It counts from ``since``, an instant on ``clock.elapsed``'s scale; by default from now. Returns it
+        with what was filled. Raises OrderUnsettled when the broker stops answering, and when ``stop`` is
+        set first.
         """
         stop = stop or threading.Event()
-        give_up_at = clock.elapsed() + settings.current().order_open_seconds
+        since = clock.elapsed() if since is None else since
+        give_up_at = since + settings.current().order_open_seconds
         order = self._poll(order, give_up_at, stop)
         if not order.is_terminal:
             self._cancel(order)
@@ -183,8 +190,9 @@ class AlpacaWrapper(AccountReader):
         return order
 
     def _poll(self, order: BrokerOrder, until: float, stop: threading.Event) -> BrokerOrder:
-        wait = FIRST_POLL_SECONDS
-        while not order.is_terminal and clock.elapsed() < until:
+        """Ask for an order until it is terminal, once at least and at most ``until``."""
+        wait, is_over = FIRST_POLL_SECONDS, False
+        while not order.is_terminal and not is_over:
             if not clock.pause(min(wait, max(0.0, until - clock.elapsed())), stop):
                 raise OrderUnsettled(order.client_order_id, "this program ends")
             wait = min(wait * 2, LONGEST_POLL_SECONDS)
@@ -195,6 +203,7 @@ class AlpacaWrapper(AccountReader):
             except ExchangeUnavailable as error:
                 if clock.elapsed() >= until:
                     raise OrderUnsettled(order.client_order_id, error) from error
+            is_over = clock.elapsed() >= until
         return order
 
     def _cancel(self, order: BrokerOrder) -> None:

@@ -19,7 +19,7 @@ from orchestra.base.errors import OrderRefused, OrderUnsettled
 from orchestra.base.market_calendar import MINUTE
 from orchestra.base.threads import full_pool
 from orchestra.decision import below_zero
-from system_databse import card_calculations, decision_journal, order_journal
+from system_databse import card_calculations, card_states, decision_journal, order_journal
 from system_databse.order_journal import JournalledOrder
 
 TICKERS_AT_ONCE = 8
@@ -40,7 +40,10 @@ class Intent:
     shares: int
     minute: datetime
     exit: bool = False
-    price: float | None = None  # it was checked at, dollars
+    price: float | None = None  # it was checked at, with the cushion, dollars
+
+
+_Sent = tuple[JournalledOrder, BrokerOrder, float]  # the last is when, on clock.elapsed's scale
 
 
 class Execution:
@@ -89,7 +92,7 @@ class Execution:
                 self._conclude(order, found)
             else:
                 self._enter(order)
-                self._pool.submit(self._follow, order, found)
+                self._pool.submit(self._follow, order, found, clock.elapsed())
 
     def note_outcomes(self) -> None:
         """Say what became of decisions whose outcome a crash kept from being noted, from the journal."""
@@ -123,16 +126,16 @@ class Execution:
     def _carry_out_ticker(self, intents: list[Intent]) -> None:
         """Send one side together, then the other: Alpaca refuses opposite orders as a wash trade."""
         for side in sorted({intent.side for intent in intents}, reverse=True):  # sells bring cash
-            sent: list[tuple[JournalledOrder, BrokerOrder]] = []
+            sent: list[_Sent] = []
             try:
                 for intent in intents:
                     if intent.side == side:
                         self._send(intent, sent)
             finally:
-                for order, at_broker in sent:
-                    self._follow(order, at_broker)
+                for each in sent:
+                    self._follow(*each)
 
-    def _send(self, intent: Intent, sent: list[tuple[JournalledOrder, BrokerOrder]]) -> None:
+    def _send(self, intent: Intent, sent: list[_Sent]) -> None:
         order = _written_down(intent)
         if order is None:
             return
@@ -153,8 +156,10 @@ class Execution:
                 until=clock.due(intent.minute + MINUTE),
             )
         except OrderRefused as error:
-            self._close_unfilled(order, "refused", str(error))
-            self._leave(order)
+            try:
+                self._close_unfilled(order, "refused", str(error))
+            finally:  # where it cannot be written down now it stays open, and is settled later
+                self._leave(order)
         except OrderUnsettled as error:
             log.warning("%s", error)
             self._leave(order)
@@ -162,12 +167,12 @@ class Execution:
             self._leave(order)
             raise
         else:
-            sent.append((order, at_broker))
+            sent.append((order, at_broker, clock.elapsed()))
             order_journal.mark_submitted(order.client_order_id)
 
-    def _follow(self, order: JournalledOrder, at_broker: BrokerOrder) -> None:
+    def _follow(self, order: JournalledOrder, at_broker: BrokerOrder, since: float) -> None:
         try:
-            self._conclude(order, self._wrapper.follow(at_broker, self._closing))
+            self._conclude(order, self._wrapper.follow(at_broker, self._closing, since))
         except OrderUnsettled as error:
             log.warning("%s", error)
         except Exception:
@@ -206,6 +211,9 @@ class Execution:
     def _close_unfilled(self, order: JournalledOrder, state: str, reason: str) -> None:
         order_journal.close_unfilled(order.client_order_id, state, reason)
         decision_journal.note_outcome(order.algorithm_id, order.minute, f"{state}: {reason}")
+        if order.is_exit:
+            why = f"Its sale was {state}: {reason}. It is tried again in the next open minute."
+            card_states.explain_stopping(order.algorithm_id, why)
         about = logs.about(order.algorithm_id, order.ticker, order.minute)
         log.warning("%s: trade failed: %s %s: %s", about, order.side, order.shares, reason)
 

@@ -40,6 +40,11 @@ class JournalledOrder:
         """Whether its end is not recorded yet."""
         return self.state in ("intended", "submitted")
 
+    @property
+    def is_exit(self) -> bool:
+        """Whether it sells what a stopped card holds."""
+        return self.client_order_id.endswith("-exit")
+
 
 def client_order_id(algo_id: int, minute: datetime, kind: str) -> str:
     """Derive the id of a card's one order of a minute; ``kind`` is buy, sell or exit."""

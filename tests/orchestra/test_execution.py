@@ -1,11 +1,12 @@
 """Orders against the simulated exchange, well-behaved and not: journal, ledger and broker agree."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,12 +27,13 @@ from orchestra.execution import Execution, Intent, wait_for_orders
 from orchestra.simulator import Exchange
 from system_databse import (
     card_calculations,
+    card_states,
     decision_journal,
     order_journal,
     system_db_manager,
 )
 from system_databse.decision_journal import JournalledDecision
-from tests.exchange_fixture import change, running_exchange, set_clock
+from tests.exchange_fixture import OPEN_MARKET, change, running_exchange, set_clock
 from tests.processes import until
 
 
@@ -367,3 +369,55 @@ def test_a_program_that_ends_waits_for_no_order_and_sends_none(market: Exchange,
     settle(starting)
     assert states()[0] == ("buy", "filled") and broker_shares() == 5
     starting.close()
+
+
+def test_a_refusal_that_cannot_be_written_down_is_settled_later(
+    market: Exchange, execution: Execution, card: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card is asked again, without a restart."""
+    monkeypatch.setattr("orchestra.execution.LOST_AFTER_SECONDS", 0.1)
+    ledger = system_db_manager.ledger()
+    ledger.execute(
+        "CREATE TRIGGER no_room BEFORE UPDATE ON orders BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    [future] = execution.carry_out([intent(card, "buy", 1_000_000)])
+    with pytest.raises(sqlite3.IntegrityError, match="no room"):
+        future.result(timeout=30)
+    assert execution.unsettled_cards() == {card}
+    ledger.execute("DROP TRIGGER no_room")
+    settle(execution)
+    assert states() == [("buy", "lost")]
+
+
+def test_a_sale_of_a_stopped_card_that_is_refused_is_told_on_the_card(
+    execution: Execution, card: int
+) -> None:
+    system_db_manager.record_buy(card, 10, 100.0)  # the broker has none of them
+    card_states.stop_and_sell(card)
+    carry_out(execution, intent(card, "sell", 10, exit=True))
+    state = card_states.all_states()[card]
+    assert state.state == "stopping"
+    assert state.reason == (
+        "Its sale was refused: 403: account is not allowed to short."
+        " It is tried again in the next open minute."
+    )
+
+
+def test_several_stuck_orders_on_one_ticker_stay_open_no_longer_than_one(
+    market: Exchange, execution: Execution
+) -> None:
+    """Their time counts from when each was sent, not from when the one before it was given up."""
+    change(ORDER_OPEN_SECONDS=1)
+    set_clock(OPEN_MARKET, speed=1)
+    market.faults.add({"name": "stuck"})
+    cards = [system_db_manager.create_algorithm("NVDA", "sma_crossover", 100_000) for _ in range(5)]
+    carry_out(execution, *(intent(card, "buy", 1) for card in cards))
+    assert states() == [("buy", "cancelled")] * 5
+    opened = [
+        (
+            datetime.fromisoformat(order["canceled_at"])
+            - datetime.fromisoformat(order["submitted_at"])
+        ).total_seconds()
+        for order in broker_orders()
+    ]
+    assert max(opened) < 3 * min(opened)
