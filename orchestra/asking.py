@@ -42,9 +42,12 @@ class MarketView:
 
 
 def who_is_asked(
-    cards: list[Card], unsettled: set[int], minute: datetime
+    cards: list[Card], unsettled: set[int], in_doubt: set[str], minute: datetime
 ) -> tuple[list[Card], list[JournalledDecision]]:
-    """Part the cards into those to ask and the reasons why the others are not asked."""
+    """Part the cards into those to ask and the reasons why the others are not asked.
+
+    ``unsettled`` are cards with an open order, ``in_doubt`` tickers that may have been split.
+    """
     done = decision_journal.asked_in(clock.stamp(minute))
     states = card_states.all_states()
     asked, not_asked = [], []
@@ -56,6 +59,8 @@ def who_is_asked(
             reason = "not asked: an order of this card is not settled"
         elif state is not None:
             reason = f"not asked: {state.state}, {state.reason}"
+        elif card["ticker"] in in_doubt:
+            reason = f"not asked: whether {card['ticker']} was split is not known yet"
         else:
             asked.append(card)
             continue
@@ -124,7 +129,8 @@ def _decide(
     if result.output:
         log.info("%s: printed: %s", about(), result.output.rstrip())
     answer = result.answer
-    checked = Checked(0) if answer.action == "hold" else check(answer, _means(card, view))
+    means = None if answer.action == "hold" else _means(card, view)
+    checked = Checked(0) if means is None else check(answer, means)
     reason = "; ".join(part for part in (answer.reason, checked.reason) if part)
     awaits = checked.shares > 0
     record = _record(card["id"], minute, view, answer.action, answer.shares, reason, result, awaits)
@@ -132,9 +138,9 @@ def _decide(
         if answer.action != "hold":
             log.warning("%s: %s %s: %s", about(), answer.action, answer.shares, reason)
         return record, None
-    price = None if view.bar is None else view.bar["close"]
+    cost = None if means is None else means.cost
     ticker, action = card["ticker"], answer.action
-    return record, Intent(card["id"], ticker, action, checked.shares, minute, price=price)
+    return record, Intent(card["id"], ticker, action, checked.shares, minute, price=cost)
 
 
 def _view(ticker: str, minute: datetime, bar_minute: datetime | None) -> MarketView:

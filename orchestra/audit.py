@@ -1,8 +1,9 @@
 """Holds the ledger against the broker: its list of our orders, and its positions.
 
 What the broker filled and the journal lacks is entered. A position smaller than the ledger says is
-charged to kept shares of stopped cards (the owner may sell those by hand); what is still missing
-freezes the running cards of the ticker. Nothing is guessed, and nothing traded to repair.
+charged to kept shares of stopped cards (the owner may sell those by hand), once it is known that no
+split explains it; what is still missing freezes the cards of the ticker. Nothing is guessed, and nothing
+traded to repair.
 """
 
 import logging
@@ -86,9 +87,11 @@ class Audit:
         unclear |= {action.ticker for action in corporate_actions.unsettled()}
         states = card_states.all_states()
         held = holdings()
+        all_cards = system_db_manager.get_all_algorithms()
+        running = {card["ticker"] for card in all_cards if card["status"] == "running"}
         frozen = {
             card["ticker"]
-            for card in system_db_manager.get_all_algorithms()
+            for card in all_cards
             if card["id"] in states and states[card["id"]].state == "frozen"
         }
         for ticker, cards in held.items():
@@ -96,12 +99,14 @@ class Audit:
                 unclear.add(ticker)  # a sum that fits proves nothing then
                 freeze(ticker, f"A card of {ticker} holds less than nothing: see its transactions.")
         seen: dict[str, int] = {}
-        for ticker in (held.keys() | frozen) - unclear:
+        # Where no card holds shares the broker may still hold less: what was sold twice is short
+        for ticker in (held.keys() | frozen | running) - unclear:
             cards = held.get(ticker, [])
             ledger = sum(card.shares for card in cards)
             missing = ledger - int(at_broker.get(ticker, 0) // 1)
             if missing <= 0:
-                thaw(ticker)
+                if ticker in frozen:
+                    thaw(ticker)
             elif self._differences.get(ticker) == missing:
                 self._charge(ticker, cards, missing, ledger)
             else:
@@ -110,15 +115,20 @@ class Audit:
         return bool(seen)
 
     def _charge(self, ticker: str, cards: list[Holding], missing: int, ledger: int) -> None:
-        kept = [card for card in cards if card.status == "stopped"]
+        # Before the day's record is read it may be a reverse split that has made them fewer
+        is_known = corporate_actions.is_read_today()
+        kept = [card for card in cards if card.status == "stopped" and is_known]
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            if holdings().get(ticker, []) != cards:
+                return  # the owner has accepted the broker's figure meanwhile
             left = take_from(connection, ticker, kept, missing, labels.SOLD_BY_HAND)
-        if left < missing:
-            heartbeats.record_event(
-                "sold-by-hand",
-                f"{missing - left} kept {ticker} are not at the broker any more: taken as sold by"
-                " hand at the newest price.",
-            )
+            if left < missing:
+                heartbeats.insert_event(
+                    connection,
+                    "sold-by-hand",
+                    f"{missing - left} kept {ticker} are not at the broker any more: taken as sold by"
+                    " hand at the newest price.",
+                )
         if left:
             ledger -= missing - left
             freeze(

@@ -18,6 +18,7 @@ from system_databse import (
     corporate_actions,
     heartbeats,
     labels,
+    order_journal,
     system_db_manager,
 )
 from system_databse.corporate_actions import CorporateAction
@@ -77,8 +78,8 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
     """Take the broker's figure for a frozen ticker into the ledger, and let its cards go on.
 
     Where a split is what froze it, the cards follow that: their worth stays, and history is adjusted.
-    Raises BadInput where no card of the ticker is frozen, or the figure is no whole number of shares
-    above or equal to zero.
+    Raises BadInput where no card of the ticker is frozen, an order for it is under way, today's record of
+    splits was not read yet, or the figure is no whole number of shares above or equal to zero.
     """
     if at_broker < 0 or at_broker != int(at_broker):
         raise BadInput(
@@ -88,13 +89,22 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
     frozen = frozen_cards(ticker)
     if not frozen:
         raise BadInput(f"No card of {ticker} is frozen: there is nothing to accept.")
-    splits = [
-        each for each in corporate_actions.unsettled() if each.ticker == ticker and each.is_split
-    ]
+    actions = _unsettled(ticker)
+    splits = [each for each in actions if each.is_split]
     price = _price_before(ticker, splits[0].day) if splits else None
     if splits:
         db_manager.forget_history(ticker)  # it is fetched again, adjusted
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        if is_traded(ticker):  # then the figure may have its shares, and the ledger not
+            raise BadInput(f"An order for {ticker} is under way: try again in a moment.")
+        if (frozen_cards(ticker), _unsettled(ticker)) != (frozen, actions):
+            raise BadInput(f"What froze {ticker} was settled by itself meanwhile: look again.")
+        if not actions and not corporate_actions.is_read_today():
+            raise BadInput(
+                f"Whether {ticker} was split is known from a session's first minute on: accept the"
+                " broker's figure then, if it is still frozen."
+            )
+        _fill_up(connection, ticker)
         cards = holdings().get(ticker, [])
         difference = sum(card.shares for card in cards) - int(at_broker)
         if splits and cards:
@@ -108,25 +118,38 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
             "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'frozen'",
             [(algo_id,) for algo_id in frozen],
         )
-    heartbeats.record_event("accepted", f"The broker's {int(at_broker)} {ticker} were accepted.")
+        message = f"The broker's {int(at_broker)} {ticker} were accepted."
+        heartbeats.insert_event(connection, "accepted", message)
+
+
+def is_traded(ticker: str) -> bool:
+    """Say whether an order for this ticker is under way."""
+    return any(order.ticker == ticker for order in order_journal.open_orders())
 
 
 def freeze(ticker: str, reason: str) -> None:
-    """Freeze the running cards of a ticker with this reason, and tell of it once."""
+    """Freeze the cards of a ticker that run or hold shares with this reason, and tell of it once.
+
+    One whose shares are being sold keeps that state.
+    """
     states = card_states.all_states()
-    for card in system_db_manager.get_all_algorithms("running"):
+    holding = {card.algorithm_id for card in holdings().get(ticker, [])}
+    for card in system_db_manager.get_all_algorithms():
+        if card["ticker"] != ticker or (card["status"] == "stopped" and card["id"] not in holding):
+            continue
         state = states.get(card["id"])
-        if card["ticker"] == ticker and (state is None or state.reason != reason):
-            card_states.set_state(card["id"], "frozen", reason)
+        if state is None or (state.state != "stopping" and state.reason != reason):
+            # The event first: after a crash in between it is told twice, not never
             heartbeats.record_event("frozen", reason, card["id"])
+            card_states.set_state(card["id"], "frozen", reason)
             log.error("%s: frozen: %s", logs.about(card["id"], ticker), reason)
 
 
 def thaw(ticker: str) -> None:
     """Let the frozen cards of a ticker go on, and tell of it."""
     for algo_id in frozen_cards(ticker):
-        card_states.clear_state(algo_id, "frozen")
         heartbeats.record_event("thawed", f"{ticker} fits the broker again.", algo_id)
+        card_states.clear_state(algo_id, "frozen")
         log.info("%s: no longer frozen", logs.about(algo_id, ticker))
 
 
@@ -149,6 +172,21 @@ def restate(
     labels.correct(connection, card.algorithm_id, "sell", card.shares, price, kind, note)
     equal = price * card.shares / shares
     labels.correct(connection, card.algorithm_id, "buy", shares, equal, kind, note)
+
+
+def _unsettled(ticker: str) -> list[CorporateAction]:
+    return [each for each in corporate_actions.unsettled() if each.ticker == ticker]
+
+
+def _fill_up(connection: sqlite3.Connection, ticker: str) -> None:
+    """Bring what holds less than nothing to nothing: no figure of the broker's fits it otherwise."""
+    for card in holdings().get(ticker, []):
+        if card.shares < 0:
+            price = correction_price(ticker, card.algorithm_id)
+            note = f"it held {card.shares} {ticker}, less than nothing"
+            labels.correct(
+                connection, card.algorithm_id, "buy", -card.shares, price, labels.ACCEPTED, note
+            )
 
 
 def _price_before(ticker: str, day: date) -> float | None:

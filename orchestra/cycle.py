@@ -50,6 +50,7 @@ class Cycle:
         self._audit_due = False
         self.broker_trouble = ""  # why the broker could not be asked last, empty when it could
         self._splits = splits
+        self._record_trouble = ""  # why the record of splits could not be read, empty when it could
         self._runner = runner
         self._websockets = websocket_manager
         self._prefetched: set[str] = set()
@@ -70,11 +71,11 @@ class Cycle:
         systemd.alive()
         session = calendar().session_at(minute)
         if session is not None:
-            apply_brakes(cards, session)
+            apply_brakes(cards, session, self._splits.in_doubt)
         strikes.resume_changed_files(cards)
         # Before it is read who is asked: a card that is stopped in between sells its shares once
         exits = self._exits(minute, unsettled)
-        asked, not_asked = who_is_asked(cards, unsettled, minute)
+        asked, not_asked = who_is_asked(cards, unsettled, self._splits.in_doubt, minute)
         decision_journal.record(not_asked)
         orders = self._execution.carry_out(exits)
         for decisions, intents in ask(self._runner, asked, minute, bar_minute):
@@ -95,7 +96,7 @@ class Cycle:
             self._execution.reconcile()
             self._execution.note_outcomes()
             self._audit_due = self._audit.positions()
-            self.broker_trouble = ""
+            self.broker_trouble = self._record_trouble
         except ExchangeUnavailable as error:
             self._audit_due = True
             self.broker_trouble = str(error)
@@ -162,10 +163,14 @@ class Cycle:
         """Follow splits before anything is fetched or decided on figures from before them."""
         session = calendar().session_at(minute)
         if session is not None:
+            before, self._record_trouble = self._record_trouble, ""
             try:
                 self._splits.follow(cards, session.day)
             except ExchangeUnavailable as error:
-                log.warning("Splits could not be looked up: %s", error)
+                self._record_trouble = f"Splits could not be looked up: {error}"
+                self.broker_trouble = self._record_trouble
+                log.warning("%s", self._record_trouble)
+            self._audit_due |= before != self._record_trouble  # it says what is wrong, or no more
 
     def _complete_data(
         self, tickers: set[str], minute: datetime, bar_minute: datetime | None
@@ -188,6 +193,10 @@ class Cycle:
         for algo_id, state in card_states.all_states().items():
             card = system_db_manager.get_algorithm(algo_id)
             if state.state != "stopping" or card is None or algo_id in unsettled:
+                continue
+            if card["ticker"] in self._splits.in_doubt:
+                why = f"Its sale waits: whether {card['ticker']} was split is not known yet."
+                card_states.explain_stopping(algo_id, why)
                 continue
             shares = card_calculations.calculate_position(algo_id)
             if shares > 0:

@@ -37,6 +37,11 @@ class Means:
     cushion_bps: float = 0.0
     unknown_minutes: int = 0
 
+    @property
+    def cost(self) -> float | None:
+        """What a share may cost: its price and the cushion, in dollars."""
+        return None if self.price is None else self.price * (1 + self.cushion_bps / 10_000)
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -93,7 +98,7 @@ def below_zero(cash: float) -> str:
 
 
 def _check_buy(shares: int, means: Means) -> Checked:
-    if means.price is None:
+    if means.price is None or means.cost is None:
         return Checked(0, "refused: no price yet")
     if means.cash < -FLOAT_NOISE:
         return Checked(0, f"refused: {below_zero(means.cash)}")
@@ -101,8 +106,7 @@ def _check_buy(shares: int, means: Means) -> Checked:
         return Checked(
             0, f"refused: {shares} cost {shares * means.price:.2f}, cash is {means.cash:.2f}"
         )
-    price = means.price * (1 + means.cushion_bps / 10_000)
-    fitting = min(shares, math.floor((means.cash + FLOAT_NOISE) / price))
+    fitting = min(shares, math.floor((means.cash + FLOAT_NOISE) / means.cost))
     if fitting == shares:
         return Checked(shares)
     return Checked(fitting, f"asked {shares}, sent {fitting}: cushion")

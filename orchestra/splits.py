@@ -4,6 +4,7 @@ The record of corporate actions is asked in the first minute of each session. A 
 ledger when the broker's new quantity is exactly the ledger's times the ratio and every card gets whole
 shares: a labelled pair of transactions of equal value for each card, and the ticker's bars are fetched
 again, adjusted. Anything else freezes the ticker's cards until it agrees or the owner accepts the figure.
+While the record cannot be read, nothing is traded: the ledger may be in shares of before a split.
 """
 
 import logging
@@ -17,8 +18,9 @@ from alpaca.data.requests import CorporateActionsRequest
 from database import db_manager
 from orchestra import exchange
 from orchestra.alpaca_wrapper import AlpacaWrapper
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
 from orchestra.base.errors import ExchangeUnavailable
+from orchestra.base.market_calendar import new_york
 from orchestra.corrections import (
     NOTHING,
     Holding,
@@ -38,7 +40,6 @@ from system_databse import (
 from system_databse.corporate_actions import CorporateAction
 
 SPLITS = ("forward_splits", "reverse_splits")
-CHECKED = "corporate_actions_checked"  # in system_config: the last day whose record was read
 # The record's fields that name the ticker and the day, over all kinds of action
 TICKER_FIELDS = ("symbol", "old_symbol", "acquiree_symbol", "source_symbol")
 DAY_FIELDS = ("ex_date", "effective_date", "process_date")
@@ -53,13 +54,21 @@ class Splits:
     def __init__(self, wrapper: AlpacaWrapper) -> None:
         self._wrapper = wrapper
         self._read_on: date | None = None
+        # Tickers of which it is not known whether they were split: nothing is traded on them
+        self.in_doubt: set[str] = set()
 
     def follow(self, cards: list[dict[str, Any]], day: date) -> None:
         """Read the record once a day and carry out what agrees. Raises ExchangeUnavailable."""
         if self._read_on != day:
-            self._read_record({card["ticker"] for card in cards} | holdings().keys(), day)
+            added = _oldest_cards({card["id"] for card in cards})
+            if corporate_actions.read_on() != day:
+                self.in_doubt = set(added)
+            else:  # by the process before
+                self.in_doubt = {action.ticker for action in corporate_actions.unsettled()}
+            self._read_record(added, day)
             self._read_on = day
         actions = corporate_actions.unsettled()
+        self.in_doubt = {action.ticker for action in actions}
         if not actions:
             return
         held = holdings()
@@ -69,15 +78,15 @@ class Splits:
             if action.ticker not in busy:
                 broker = at_broker.get(action.ticker, NOTHING)
                 self._settle(action, held.get(action.ticker, []), broker)
+                self.in_doubt.discard(action.ticker)
 
-    def _read_record(self, tickers: set[str], day: date) -> None:
-        if not tickers:
-            return
-        last = system_db_manager.get_config(CHECKED)
-        first = date.fromisoformat(last) if last else day
-        for action in _record(sorted(tickers), min(first, day), day):
-            corporate_actions.note(action)
-        system_db_manager.set_config(CHECKED, day.isoformat())
+    def _read_record(self, added: dict[str, str], day: date) -> None:
+        """Note what was done to these tickers since each one's oldest card was ``added``."""
+        first = min(corporate_actions.read_on() or day, day)
+        for action in _record(sorted(added), first, day) if added else []:
+            if added[action.ticker] < clock.stamp(new_york(action.day, "09:30")):
+                corporate_actions.note(action)
+        corporate_actions.note_read(day)
 
     def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
         ledger = sum(card.shares for card in cards)
@@ -90,7 +99,8 @@ class Splits:
             return
         ratio = action.ratio
         whole = all((card.shares * ratio).denominator == 1 for card in cards)
-        if whole and Fraction(at_broker) == ledger * ratio:
+        # Without shares in the ledger there is none that a figure of the broker's could contradict
+        if whole and (not cards or Fraction(at_broker) == ledger * ratio):
             self._carry_out(action, cards)
             return
         freeze(
@@ -104,14 +114,27 @@ class Splits:
         # First, for a crash in between does both again: it is fetched anew, adjusted
         db_manager.forget_history(action.ticker)
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            if action not in corporate_actions.unsettled():
+                return  # the owner has accepted the broker's figure meanwhile
             for card, price in zip(cards, prices, strict=True):
                 shares = int(card.shares * action.ratio)
                 restate(connection, card, price, shares, labels.SPLIT, action.sentence)
-            corporate_actions.settle(connection, action.ticker)
-        thaw(action.ticker)
-        message = f"{action.sentence} was carried out for {len(cards)} cards."
-        heartbeats.record_event("split", message)
+            corporate_actions.settle_one(connection, action)
+            message = f"{action.sentence} was carried out for {len(cards)} cards."
+            heartbeats.insert_event(connection, "split", message)
+        if action.ticker not in {each.ticker for each in corporate_actions.unsettled()}:
+            thaw(action.ticker)
         log.info("%s", message)
+
+
+def _oldest_cards(running: set[int]) -> dict[str, str]:
+    """When the oldest card of each ticker was added, of those that run or hold shares: a stamp."""
+    concerned = running | {card.algorithm_id for cards in holdings().values() for card in cards}
+    added: dict[str, str] = {}
+    for card in system_db_manager.get_all_algorithms():  # oldest first
+        if card["id"] in concerned:
+            added.setdefault(card["ticker"], card["created_at"])
+    return added
 
 
 def _record(tickers: list[str], first: date, last: date) -> list[CorporateAction]:

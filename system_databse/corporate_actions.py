@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from orchestra.base import sqlite
+from orchestra.base import clock, sqlite
+from orchestra.base.market_calendar import NEW_YORK
 from system_databse import system_db_manager
+
+READ_ON = "corporate_actions_checked"  # in system_config
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,22 @@ class CorporateAction:
         return f"{self.ticker}: {what} of {self.day}"
 
 
+def read_on() -> date | None:
+    """Return the last day, in New York, whose record was read."""
+    day = system_db_manager.get_config(READ_ON)
+    return None if day is None else date.fromisoformat(day)
+
+
+def is_read_today() -> bool:
+    """Say whether today's record was read: before, nobody knows why a position has changed overnight."""
+    return read_on() == clock.now().astimezone(NEW_YORK).date()
+
+
+def note_read(day: date) -> None:
+    """Note that the record was read up to this day."""
+    system_db_manager.set_config(READ_ON, day.isoformat())
+
+
 def note(action: CorporateAction) -> None:
     """Remember an action; one that is known keeps its state."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
@@ -61,5 +80,13 @@ def unsettled() -> list[CorporateAction]:
 
 
 def settle(connection: sqlite3.Connection, ticker: str) -> None:
-    """Note inside the caller's transaction that the ledger has followed a ticker's actions."""
+    """Note inside the caller's transaction that the ledger has followed all of a ticker's actions."""
     connection.execute("UPDATE corporate_actions SET settled = 1 WHERE ticker = ?", (ticker,))
+
+
+def settle_one(connection: sqlite3.Connection, action: CorporateAction) -> None:
+    """Note inside the caller's transaction that the ledger has followed this action."""
+    connection.execute(
+        "UPDATE corporate_actions SET settled = 1 WHERE ticker = ? AND day = ? AND kind = ?",
+        (action.ticker, action.day.isoformat(), action.kind),
+    )

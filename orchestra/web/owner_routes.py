@@ -59,6 +59,10 @@ def accept(ticker: str) -> ResponseReturnValue:
         raise ApiError(404, "not_found", "There is no such ticker.")
     if not corrections.frozen_cards(ticker):
         raise ApiError(409, "not_frozen", f"No card of {ticker} is frozen.")
+    if corrections.is_traded(ticker):  # before the figure is asked for as well
+        raise ApiError(
+            409, "order_open", f"An order for {ticker} is under way: try again in a moment."
+        )
     positions = broker_desk.ask("positions", lambda: cash.broker().get_positions())
     corrections.accept_broker_figure(ticker, positions.get(ticker, corrections.NOTHING))
     touched = [card for card in cards.cards("all") if card["ticker"] == ticker]

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from orchestra.simulator import Exchange
 from system_databse import (
     card_calculations,
     card_states,
+    corporate_actions,
     labels,
     order_journal,
     system_db_manager,
@@ -35,6 +36,8 @@ def market() -> Iterator[Exchange]:
 
 @pytest.fixture
 def wrapper(market: Exchange) -> AlpacaWrapper:
+    """On a day whose record of splits has been read."""
+    corporate_actions.note_read(date(2024, 6, 4))
     return AlpacaWrapper()
 
 
@@ -165,6 +168,72 @@ def test_fractions_are_not_accepted(wrapper: AlpacaWrapper) -> None:
         corrections.accept_broker_figure("NVDA", Decimal("6.5"))
 
 
+def test_no_figure_is_accepted_while_an_order_is_under_way(wrapper: AlpacaWrapper) -> None:
+    """The broker may have sold already what the ledger still has."""
+    card, sold = bought(wrapper, "NVDA", 10), bought(wrapper, "NVDA", 5)
+    sold_by_hand(wrapper, "NVDA", 3)
+    look(Audit(wrapper))
+    card_states.stop_and_sell(sold)
+    minute = floor_minute(clock.now())
+    order = order_journal.intend(sold, "NVDA", "sell", 5, minute, exit=True)
+    assert order is not None
+    filled = wrapper.follow(wrapper.submit("NVDA", "sell", 5, order.client_order_id))
+    with pytest.raises(BadInput, match="An order for NVDA is under way"):
+        corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert (position(card), position(sold)) == (10, 5)
+    assert filled.filled_price is not None and filled.filled_at is not None
+    order_journal.close_filled(order.client_order_id, 5, filled.filled_price, filled.filled_at)
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert (position(card), position(sold)) == (7, 0)
+
+
+def test_accepting_ends_what_a_card_below_nothing_froze(wrapper: AlpacaWrapper) -> None:
+    below, other = bought(wrapper, "NVDA", 10), bought(wrapper, "NVDA", 10)
+    system_db_manager.record_sell(below, 14, 100.0)
+    sold_by_hand(wrapper, "NVDA", 12)
+    audit = Audit(wrapper)
+    look(audit)
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert (position(below), position(other)) == (0, 8)
+    look(audit)
+    assert card_states.all_states() == {}
+
+
+def test_what_the_owner_accepts_while_it_is_compared_is_not_charged_again(
+    wrapper: AlpacaWrapper,
+) -> None:
+    frozen = bought(wrapper, "NVDA", 10)
+    sold_by_hand(wrapper, "NVDA", 3)
+    audit = Audit(wrapper)
+    look(audit)
+    kept = bought(wrapper, "NVDA", 5, minutes_ago=1)
+    system_db_manager.stop_algorithm(kept)
+    compared = corrections.holdings()["NVDA"]
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    audit._charge("NVDA", compared, 3, 15)
+    assert (position(frozen), position(kept)) == (7, 5)
+    assert events("sold-by-hand") == []
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_no_freeze_and_no_correction_goes_untold(wrapper: AlpacaWrapper, stopped: bool) -> None:
+    """A crash between a state, or a correction, and its event: the next look makes both."""
+    card = bought(wrapper, "NVDA", 10)
+    if stopped:
+        system_db_manager.stop_algorithm(card)
+    sold_by_hand(wrapper, "NVDA", 3)
+    ledger = system_db_manager.ledger()
+    ledger.execute(
+        "CREATE TRIGGER crash BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, ''); END"
+    )
+    with pytest.raises(sqlite3.IntegrityError):
+        look(Audit(wrapper))
+    ledger.execute("DROP TRIGGER crash")
+    look(Audit(wrapper))
+    assert len(events("sold-by-hand" if stopped else "frozen")) == 1
+    assert position(card) == (7 if stopped else 10)
+
+
 def settle(audit: Audit, execution: Execution) -> None:
     audit.orders()
     execution.reconcile()
@@ -272,6 +341,17 @@ def test_a_card_below_nothing_freezes_its_ticker(wrapper: AlpacaWrapper) -> None
     sold_by_hand(wrapper, "NVDA", 20)
     Audit(wrapper).positions()
     assert set(card_states.all_states()) == {card, other}
+
+
+def test_a_short_position_freezes_cards_without_shares(wrapper: AlpacaWrapper) -> None:
+    """The owner sold by hand what the card then sold too: an account that may short is short now."""
+    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    with closing(sqlite3.connect(settings.current().simulator_db)) as account, account:
+        account.execute("INSERT INTO positions (symbol, qty, cost) VALUES ('NVDA', '-10', '-1000')")
+    look(Audit(wrapper))
+    assert card_states.all_states()[card].reason.startswith(
+        "The broker holds -10 NVDA, the ledger 0."
+    )
 
 
 def test_other_programs_orders_are_none_of_ours(

@@ -219,7 +219,7 @@ def test_live_is_locked_until_pin_and_brakes_are_set(configure: Any) -> None:
         SettingsError, match=r"a PIN other than 2020 \(.*\), a number for BRAKE_ORDERS"
     ):
         refuse_unarmed_live()
-    with pytest.raises(SettingsError, match="a PIN other than 2020, a number for BRAKE_ORDERS"):
+    with pytest.raises(SettingsError, match="a PIN other than 2020"):
         run_all_algorithms()
     system_db_manager.set_config("pin", "4711")
     with pytest.raises(SettingsError) as caught:

@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -13,25 +15,29 @@ from orchestra import corrections
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, sqlite
+from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import floor_minute
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
 from orchestra.runner import AlgorithmRunner
 from orchestra.simulator import Exchange
 from orchestra.splits import Splits
+from orchestra.trading_loop import run_all_algorithms
 from orchestra.valuation import value_cards
 from orchestra.websocket_manager import WebSocketManager
 from system_databse import (
     card_calculations,
     card_states,
     corporate_actions,
+    heartbeats,
     labels,
     order_journal,
     system_db_manager,
 )
 from system_databse.corporate_actions import CorporateAction
-from tests.exchange_fixture import running_exchange, set_clock
+from tests.exchange_fixture import change, running_exchange, set_clock
 from tests.ledger_rows import labelled
+from tests.processes import until
 
 FRIDAY, AFTER_THE_CLOSE = "2024-06-07T19:58:00Z", "2024-06-07T20:01:00Z"
 MONDAY = "2024-06-10T13:30:02Z"
@@ -58,8 +64,8 @@ def wrapper(market: Exchange) -> AlpacaWrapper:
     return AlpacaWrapper()
 
 
-def bought(wrapper: AlpacaWrapper, shares: int) -> int:
-    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+def bought(wrapper: AlpacaWrapper, shares: int, algorithm: str = "sma_crossover") -> int:
+    card = system_db_manager.create_algorithm("NVDA", algorithm, 50_000)
     order = order_journal.intend(card, "NVDA", "buy", shares, floor_minute(clock.now()))
     assert order is not None
     filled = wrapper.follow(wrapper.submit("NVDA", "buy", shares, order.client_order_id))
@@ -197,6 +203,100 @@ def test_no_crash_leaves_a_split_in_the_ledger_and_not_in_the_history(
     assert card_calculations.calculate_position(card) == 70
 
 
+SELLER = """
+import card_calculations
+
+
+class Algorithm:
+    def __init__(self, ticker, initial_capital):
+        pass
+
+    def run(self, current_time, algo_id):
+        return ("sell", card_calculations.calculate_position(algo_id))
+"""
+
+
+def test_while_the_record_cannot_be_read_nothing_is_sold_in_shares_of_before(
+    market: Exchange, wrapper: AlpacaWrapper, tmp_path: Path
+) -> None:
+    (tmp_path / "seller.py").write_text(SELLER)
+    change(ALGORITHMS_DIR=tmp_path, BRAKE_CARD_DAILY_LOSS=100)
+    asked, stopped = bought(wrapper, 7, "seller"), bought(wrapper, 3, "seller")
+    split(market, 10)
+    card_states.stop_and_sell(stopped)
+    market.faults.add({"name": "500", "path": "/v1/corporate-actions"})
+    for moment in (MONDAY, "2024-06-10T13:31:02Z"):
+        set_clock(moment)
+        run_all_algorithms()
+    rows = system_db_manager.ledger().execute("SELECT action, reason FROM decisions")
+    assert [tuple(row) for row in rows] == [
+        ("skipped", "not asked: whether NVDA was split is not known yet")
+    ] * 2
+    assert wrapper.get_positions()["NVDA"] == 100
+    broker = heartbeats.heartbeats()["broker"]
+    assert broker.status == "degraded"
+    assert broker.message.startswith("Splits could not be looked up: The exchange answered 500")
+    (state,) = card_states.all_states().values()
+    assert state.reason == "Its sale waits: whether NVDA was split is not known yet."
+    market.faults.clear("500")
+    set_clock("2024-06-10T13:32:02Z")
+    run_all_algorithms()
+    for card, shares in ((asked, 70), (stopped, 30)):
+        sale = system_db_manager.get_transactions(card)[0]
+        assert (sale["type"], sale["shares"]) == ("sell", shares)
+    assert "NVDA" not in wrapper.get_positions()
+
+
+def test_a_split_is_none_of_a_card_that_was_added_after_it(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    system_db_manager.create_algorithm("AAPL", "sma_crossover", 50_000)
+    split(market, 10)
+    follow(Splits(wrapper))
+    set_clock("2024-06-10T13:40:02Z")
+    card = bought(wrapper, 7)
+    set_clock("2024-06-11T13:30:02Z")
+    Splits(wrapper).follow(system_db_manager.get_all_algorithms("running"), date(2024, 6, 11))
+    assert card_states.all_states() == {}
+    assert card_calculations.calculate_position(card) == 7
+
+
+@pytest.mark.parametrize("first", ["trader", "owner"])
+def test_a_split_that_trader_and_owner_settle_at_the_same_time_is_followed_once(
+    market: Exchange, wrapper: AlpacaWrapper, first: str
+) -> None:
+    """One of them has decided, and waits for the ledger that the other is writing."""
+    card = bought(wrapper, 7)
+    wrapper.place_market_buy("NVDA", 1)
+    split(market, 10)
+    splits = Splits(wrapper)
+    follow(splits)  # 80 at the broker: it is the owner's to say
+    before = worth(card)
+    if first == "owner":  # the one share is sold by hand, so the trader could follow now
+        wrapper.place_market_sell("NVDA", 10)
+    ledger = system_db_manager.writable_ledger()
+    with sqlite.transaction(ledger) as connection, ThreadPoolExecutor(1) as other:
+        if first == "owner":
+            late = other.submit(follow, splits)
+        else:
+            late = other.submit(corrections.accept_broker_figure, "NVDA", Decimal(70))
+        until(lambda: db_manager.get_latest_price("NVDA") is None, 30, what="it has begun")
+        note = "NVDA: 10:1 split of 2024-06-10"
+        labels.correct(connection, card, "sell", 7, 1000.0, labels.SPLIT, note)
+        labels.correct(connection, card, "buy", 70, 100.0, labels.SPLIT, note)
+        corporate_actions.settle(connection, "NVDA")
+        connection.execute("DELETE FROM card_state")
+        connection.execute("COMMIT")
+        if first == "owner":
+            late.result(timeout=30)
+        else:
+            with pytest.raises(BadInput, match="settled by itself meanwhile"):
+                late.result(timeout=30)
+        connection.execute("BEGIN")
+    assert card_calculations.calculate_position(card) == 70
+    assert worth(card) == pytest.approx(before, abs=0.005)
+
+
 def test_fractions_freeze_and_explain(market: Exchange, wrapper: AlpacaWrapper) -> None:
     card = bought(wrapper, 7)
     split(market, 1.5)
@@ -211,6 +311,73 @@ def test_fractions_freeze_and_explain(market: Exchange, wrapper: AlpacaWrapper) 
     audit.positions()
     audit.positions()  # more shares than the ledger has are no reason to thaw
     assert card_states.all_states()[card] == state
+
+
+def test_kept_shares_of_a_stopped_card_are_frozen_and_accepted_too(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    system_db_manager.stop_algorithm(card)
+    split(market, 1.5)
+    splits = Splits(wrapper)
+    for _ in range(2):
+        follow(splits)
+    state = card_states.all_states()[card]
+    assert state.state == "frozen" and "7 shares become 10.5" in state.reason
+    told = "SELECT COUNT(*) FROM events WHERE kind = 'frozen'"
+    assert system_db_manager.ledger().execute(told).fetchone()[0] == 1
+    before = worth(card)
+    corrections.accept_broker_figure("NVDA", Decimal(10))
+    assert card_calculations.calculate_position(card) == 10
+    assert worth(card) == pytest.approx(before, abs=0.01)
+    assert card_states.all_states() == {}
+
+
+def test_a_split_does_not_settle_what_else_was_done_on_its_day(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    split(market, 10)
+    corporate_actions.note(CorporateAction("NVDA", SPLIT_DAY, "cash_mergers", "0", "0"))
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(card) == 70
+    assert card_states.all_states()[card].reason.startswith("NVDA: cash mergers of 2024-06-10")
+    corrections.accept_broker_figure("NVDA", Decimal(70))
+    assert card_calculations.calculate_position(card) == 70
+    assert card_states.all_states() == {} and corporate_actions.unsettled() == []
+
+
+def test_what_a_reverse_split_takes_from_kept_shares_was_not_sold_by_hand(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """The trader starts, or hears the broker again, before it has read the day's record."""
+    card = bought(wrapper, 8)
+    system_db_manager.stop_algorithm(card)
+    split(market, 0.25)
+    before = worth(card)
+    audit = Audit(wrapper)
+    for _ in range(2):
+        audit.positions()
+    assert card_calculations.calculate_position(card) == 8
+    assert card_states.all_states()[card].state == "frozen"
+    with pytest.raises(BadInput, match="accept the broker's figure then"):
+        corrections.accept_broker_figure("NVDA", Decimal(2))
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(card) == 2
+    assert worth(card) == pytest.approx(before, abs=0.01)
+    assert card_states.all_states() == {}
+    assert labelled(labels.SOLD_BY_HAND) == []
+
+
+def test_the_owners_own_shares_freeze_no_card_without_any(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    wrapper.place_market_buy("NVDA", 1)
+    split(market, 10)
+    follow(Splits(wrapper))
+    assert card_states.all_states() == {}
+    assert db_manager.get_latest_price("NVDA") is None  # fetched again, adjusted
 
 
 def test_after_cash_in_lieu_the_owner_accepts_the_figure(

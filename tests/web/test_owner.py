@@ -1,5 +1,7 @@
 """What the owner decides about cards that run: capital, stop all, resume, accept."""
 
+from datetime import date
+
 import pytest
 from werkzeug.test import TestResponse
 
@@ -11,6 +13,7 @@ from orchestra.simulator import Exchange
 from system_databse import (
     card_calculations,
     card_states,
+    corporate_actions,
     labels,
     order_journal,
     system_db_manager,
@@ -139,16 +142,29 @@ def test_a_paused_card_is_resumed_once(owner: Api) -> None:
     assert_error(owner.post("/api/algorithms/99/resume", {}), 404, "not_found")
 
 
+def test_a_card_that_is_stopped_is_paused_no_more(owner: Api) -> None:
+    card = owner.added()
+    card_states.set_state(card["id"], "paused", "Failed 3 times in a row.", file="1-2")
+    owner.stop(card["id"])
+    shown = owner.card(card["id"])
+    assert (shown["status"], shown["state"], shown["state_reason"]) == ("stopped", "stopped", "")
+
+
 def test_the_brokers_figure_is_accepted(owner: Api) -> None:
     card = owner.added()
     wrapper = AlpacaWrapper()
     price = wrapper.place_market_buy("AAPL", 7)
     system_db_manager.record_buy(card["id"], 10, price)  # three more than there are
     assert_error(owner.post("/api/positions/AAPL/accept", {}), 409, "not_frozen")
+    corporate_actions.note_read(date(2024, 6, 4))
     audit = Audit(wrapper)
     audit.positions()
     audit.positions()
     assert owner.card(card["id"])["state"] == "frozen"
+    order = order_journal.intend(card["id"], "AAPL", "buy", 1, floor_minute(clock.now()))
+    assert order is not None
+    assert_error(owner.post("/api/positions/AAPL/accept", {}), 409, "order_open")
+    order_journal.close_unfilled(order.client_order_id, "lost", "")
     answer = owner.post("/api/positions/AAPL/accept", {}).json
     assert answer is not None
     assert [(c["id"], c["state"], c["current_shares"]) for c in answer["algorithms"]] == [
