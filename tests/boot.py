@@ -246,7 +246,8 @@ class Story:
         units = machine.run("systemctl", "list-units", "--all", "--no-legend", "autotrader*")
         python = machine.shell("pgrep -a python || true")
         fine = different == [] and units == "" and python == ""
-        seen = f"{said.splitlines()[-1]} Files that differ: {different or 'none'}"
+        left = " / ".join(filter(None, (units, python))) or "none"
+        seen = f"{said.splitlines()[-1]} Files that differ: {different or 'none'}, left: {left}"
         self.table.note("install.sh --uninstall", seen, fine)
         again = machine.shell(f"{PROJECT}/systemd/install.sh --uninstall && echo done")
         self.table.note("--uninstall once more", again.splitlines()[-1], again.endswith("done"))
