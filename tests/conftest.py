@@ -4,10 +4,12 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestra.base import clock, settings, sqlite
+from tests.ledger import crash_table
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 RECORDED_BARS = SHARED / "data" / "bars"
@@ -15,7 +17,29 @@ RECORDED_BARS = SHARED / "data" / "bars"
 # A shell's background job ignores Ctrl-C, and so would every process a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+FIGURES = "figures"  # record_property(FIGURES, text) has it printed at the end of the run
+
 Configure = Callable[..., None]
+Record = Callable[[str, object], None]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests measured, and the crash matrix; here, as several processes may have run them."""
+    crashes = []
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for name, noted in report.user_properties:
+                if name == crash_table.PROPERTY:
+                    crashes += [crash_table.Found(*each) for each in noted]
+                elif name == FIGURES:
+                    terminalreporter.section(report.nodeid)
+                    terminalreporter.line(noted)
+    if crashes:
+        terminalreporter.section("crash matrix")
+        for line in crash_table.table(crashes):
+            terminalreporter.line(line)
 
 
 def forget_settings() -> None:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up all that the tests need, then runs lint, types and tests. --long adds the long forms;
-# any other argument goes to pytest.
+# Sets up all that the tests need, then runs lint, types and tests. --long adds the long forms, one after
+# the other, as they measure the machine; any other argument goes to pytest.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ if [ "${#wanted_packages[@]}" -gt 0 ]; then
   fi
 fi
 
-marks=(-m "not long")
+marks=(-m "not long" -n 2 --dist loadfile)
 rest=()
 for argument in "$@"; do
   if [ "$argument" = --long ]; then marks=(); else rest+=("$argument"); fi

@@ -12,6 +12,7 @@ from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE
 from orchestra.base.settings import ROOT
 from system_databse import system_db_manager
+from tests.conftest import FIGURES, Record
 from tests.processes import Terminal, running_terminal
 
 TICKERS = ("AAPL", "MSFT", "NVDA", "AMZN")
@@ -53,7 +54,7 @@ def load(terminal: Terminal, seconds: float) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.long)])
 def test_fifty_at_once_are_answered_and_no_minute_is_late_for_it(
-    tmp_path: Path, seconds: int, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, seconds: int, record_property: Record
 ) -> None:
     for ticker in TICKERS:
         system_db_manager.create_algorithm(ticker, "lot_by_lot", 20_000)
@@ -68,12 +69,12 @@ def test_fifty_at_once_are_answered_and_no_minute_is_late_for_it(
         end = newest_cycle()
         said = terminal.log("api") + terminal.log("orchestrator")
     quiet, loaded = lateness(begin, middle), lateness(middle, end)
-    with capsys.disabled():
-        print(
-            f"\n{seconds} s: {answers}; lateness ms, p50 and max, quiet {statistics.median(quiet):.1f}"
-            f" {max(quiet):.1f}, loaded {statistics.median(loaded):.1f} {max(loaded):.1f};"
-            f" bare wait p50 {quiet_bare:.1f}, {loaded_bare:.1f}"
-        )
+    record_property(
+        FIGURES,
+        f"{seconds} s: {answers}; lateness ms, p50 and max, quiet {statistics.median(quiet):.1f}"
+        f" {max(quiet):.1f}, loaded {statistics.median(loaded):.1f} {max(loaded):.1f};"
+        f" bare wait p50 {quiet_bare:.1f}, {loaded_bare:.1f}",
+    )
     assert answers["200"] > 50
     assert set(answers) <= {"200", "closed"}, answers
     assert "database is locked" not in said and "Traceback" not in said

@@ -5,15 +5,15 @@ The table of all cases is printed at the end of the run. Points at the broker ar
 simulator's stall or hang, those between two local steps by crash/sitecustomize.py.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
 from itertools import product
 from typing import Any
 
 import pytest
 
 from orchestra.base import settings, sqlite
-from tests.conftest import forget_settings
+from tests.conftest import Record, forget_settings
 from tests.ledger.crash_rig import LOT, OBEDIENT, PART, Order, Rig, Wanted
 from tests.ledger.crash_table import PROPERTY
 from tests.processes import running_terminal
@@ -23,7 +23,6 @@ REPEATS = 3
 SIDES, OUTCOMES = ("buy", "sell", "exit"), ("full", "partial", "rejected")
 GROUP_OF = {"full": 0, "partial": 1, "rejected": 2}
 JOURNAL = "system_databse.order_journal"
-Record = Callable[[str, object], None]
 Fault = dict[str, Any]
 
 
@@ -188,7 +187,8 @@ def conclude(rig: Rig, named: dict[str, list[Order]], record: Record) -> None:
         rig.await_asked(orders)
         rig.await_outcomes(orders)
     finally:
-        record(PROPERTY, [end for name, some in named.items() for end in rig.found(name, some)])
+        found = [end for name, some in named.items() for end in rig.found(name, some)]
+        record(PROPERTY, [astuple(end) for end in found])
     rig.check(orders)
 
 

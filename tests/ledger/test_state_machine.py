@@ -60,6 +60,7 @@ from system_databse import (
     order_journal,
     system_db_manager,
 )
+from tests.conftest import FIGURES, Record
 from tests.exchange_fixture import change, running_exchange, set_clock
 
 SEQUENCES_IN_CI, STEPS = 500, 8
@@ -741,21 +742,17 @@ def test_capital_taken_away_while_a_card_is_asked_is_not_spent(world: World) -> 
     terminal.teardown()
 
 
-def test_random_histories(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_histories(world: World, record_property: Record) -> None:
     run(SEQUENCES_IN_CI, derandomize=True)
-    with capsys.disabled():
-        print(world.report())
+    record_property(FIGURES, world.report())
     assert world.counts["crashes"] > 100
     assert len(world.faults) >= 8
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("batch", range(1, BATCHES + 1))
-def test_many_random_histories(
-    world: World, batch: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_many_random_histories(world: World, batch: int, record_property: Record) -> None:
     try:
         run(SEQUENCES_A_BATCH, derandomize=False)
     finally:
-        with capsys.disabled():
-            print(f"\nbatch {batch} of {BATCHES}:{world.report()}")
+        record_property(FIGURES, f"batch {batch} of {BATCHES}:{world.report()}")
