@@ -36,7 +36,7 @@ TROUBLES: dict[str, list[dict[str, Any]]] = {
     "frozen": [{"name": "freeze"}],
     "refused": [{"name": "406", "times": 1}, {"name": "drop", "times": 1}],
     "mute": [{"name": "mute"}],
-    "delayed": [{"name": "late_bars", "seconds": 600}],
+    "delayed": [{"name": "late_bars", "seconds": 1800}],  # longer than a busy machine is late
     "late everywhere": [{"name": "late_bars", "seconds": 90, "where": "both"}],
     "lossy": [{"name": "missing_bars", "probability": 0.5}],
 }
