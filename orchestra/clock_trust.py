@@ -6,13 +6,14 @@ It is trusted once the system has set it from the network, and otherwise while t
 import logging
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
 from orchestra import missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import clock, systemd
 from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, floor_minute
-from system_databse import heartbeats
+from system_databse import heartbeats, system_db_manager
 
 TOLERANCE_SECONDS = 5.0  # machine seconds between the two clocks
 LOOK_SECONDS = 30.0  # machine seconds for which an agreement is believed
@@ -31,6 +32,7 @@ class ClockTrust:
         self._looking: threading.Thread | None = None
         self._doubted = False
         self._noted_until: datetime | None = None  # broker's time up to which is on record
+        self._ran: dict[int, dict[str, Any]] = {}  # the cards that ran at a look since then
 
     def follow(self) -> bool:
         """Say whether the clock may be traded by; the broker is asked when it is due."""
@@ -113,7 +115,7 @@ class ClockTrust:
         log.warning("%s", message)
         heartbeats.record_event("clock", message)
         heartbeats.beat({"clock": self.health})
-        self._doubted, self._noted_until = False, None
+        self._doubted, self._noted_until, self._ran = False, None, {}
         return floor_minute(now)
 
     def _note_minutes(self, began: datetime, until: datetime, last_minute: datetime | None) -> None:
@@ -124,8 +126,10 @@ class ClockTrust:
         if self._noted_until is None:
             self._noted_until = last_minute + MINUTE if last_minute else floor_minute(began)
         since, until = self._noted_until, floor_minute(until)
+        running = {card["id"]: card for card in system_db_manager.get_all_algorithms("running")}
+        self._ran |= running
         if since < until:
             if last_minute is None:  # before they hide that nobody kept those until then
                 missed_minutes.note_downtime(since)
-            missed_minutes.note_untrusted_clock(since, until)
-            self._noted_until = until
+            missed_minutes.note_untrusted_clock(self._ran.values(), since, until)
+            self._noted_until, self._ran = until, running

@@ -86,6 +86,7 @@ class Cycle:
         wait_for_orders(orders, minute)
         systemd.alive()
         self._finish_exits()
+        self._complete_kept(cards, bar_minute)  # last: no running card waits for it
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
             self.audit()
 
@@ -108,12 +109,13 @@ class Cycle:
             self.audit()
 
     def follow_cards(self, cards: list[Card]) -> None:
-        """Let the stream follow the cards, and have a new ticker's history at hand."""
+        """Let the stream follow the running cards and kept shares; have a new ticker's history at hand."""
+        followed = cards + _kept(cards)
         try:
-            self._websockets.update_subscriptions(cards)
+            self._websockets.update_subscriptions(followed)
         except Exception as error:
             log.error("WebSocket update failed: %s", error)
-        self._prefetch({card["ticker"] for card in cards})
+        self._prefetch({card["ticker"] for card in followed})
         restarts = self._websockets.streamer.status().restarts
         self._audit_due |= restarts != self._restarts
         self._restarts = restarts
@@ -145,6 +147,7 @@ class Cycle:
         cards = system_db_manager.get_all_algorithms("running")
         if last is not None:
             self._complete_data({card["ticker"] for card in cards}, last + MINUTE, last)
+            self._complete_kept(cards, last)
 
     def forget_history(self) -> None:
         """Have every ticker's history fetched again: stocks.db is a new one."""
@@ -180,12 +183,14 @@ class Cycle:
             return
         until = clock.due(minute, clock.BAR_DUE)
         late = self._websockets.streamer.wait_for_bars(tickers, bar_minute, until)
-        due = clock.stamp(bar_minute)
-        try:
-            HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
-        except AutoTraderError as error:
-            log.warning("Bars of %s are missing: %s", due, error)
-        arrivals.note_asked(bar_minute, db_manager.lacking(late, due))
+        _close_gaps(tickers, bar_minute)
+        arrivals.note_asked(bar_minute, db_manager.lacking(late, clock.stamp(bar_minute)))
+
+    def _complete_kept(self, running: list[Card], bar_minute: datetime | None) -> None:
+        """Have the bars of shares that no running card has the ticker of: the wall shows their worth."""
+        kept = {card["ticker"] for card in _kept(running)} - {card["ticker"] for card in running}
+        if bar_minute is not None and kept:
+            _close_gaps(kept, bar_minute)
 
     def _exits(self, minute: datetime, unsettled: set[int]) -> list[Intent]:
         """Sell what cards hold that were stopped with 'sell'."""
@@ -212,6 +217,21 @@ class Cycle:
                 and card_calculations.calculate_position(algo_id) <= 0
             ):
                 card_states.clear_state(algo_id)
+
+
+def _kept(running: list[Card]) -> list[Card]:
+    """The stopped cards that still hold shares."""
+    known = {card["id"] for card in running}
+    sums = card_calculations.all_card_sums()
+    kept = (algo_id for algo_id in sums if sums[algo_id].shares and algo_id not in known)
+    return [card for card in map(system_db_manager.get_algorithm, kept) if card is not None]
+
+
+def _close_gaps(tickers: set[str], bar_minute: datetime) -> None:
+    try:
+        HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
+    except AutoTraderError as error:
+        log.warning("Bars of %s are missing: %s", clock.stamp(bar_minute), error)
 
 
 def _met_damage(decision: JournalledDecision) -> bool:

@@ -1,6 +1,7 @@
 """Puts open minutes on record in which the cards were not asked, and why."""
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -35,12 +36,14 @@ def note_unstored(since: datetime, until: datetime) -> None:
     _journal(range(first, end), "skipped: the disk was full")
 
 
-def note_untrusted_clock(since: datetime, until: datetime) -> None:
-    """Note the minutes that start from ``since`` on and before ``until``, by the broker's clock."""
+def note_untrusted_clock(
+    cards: Collection[dict[str, Any]], since: datetime, until: datetime
+) -> None:
+    """Note the minutes that start from ``since`` on and before ``until``, by the broker's clock.
+
+    ``cards`` are those that ran meanwhile: their own stamps are not to be trusted.
+    """
     first, end = calendar().minute_number(since), calendar().minute_number(until)
-    cards = system_db_manager.get_all_algorithms(
-        "running"
-    )  # their own stamps are not to be trusted
     minutes = map(calendar().minute_at, range(first, end))
     journal_skipped(
         [(card, minute) for minute in minutes for card in cards], "skipped: the clock is not set"

@@ -1,4 +1,4 @@
-"""Which tickers need live bars: one stream subscription per ticker, counted over the running cards."""
+"""Which tickers need live bars: one stream subscription per ticker, counted over the cards that need it."""
 
 from collections import Counter
 from typing import Any
@@ -7,9 +7,9 @@ from database.realtime_pull import RealtimeStreamer
 
 
 class WebSocketManager:
-    """Keeps the stream's subscriptions equal to what the running cards need.
+    """Keeps the stream's subscriptions equal to what the cards need that run, or still hold shares.
 
-    ``active_tickers`` maps each subscribed ticker to the number of running cards on it.
+    ``active_tickers`` maps each subscribed ticker to the number of those cards on it.
     """
 
     def __init__(self, streamer: RealtimeStreamer | None = None) -> None:
@@ -17,7 +17,7 @@ class WebSocketManager:
         self.active_tickers: dict[str, int] = {}
 
     def update_subscriptions(self, running_algorithms: list[dict[str, Any]]) -> None:
-        """Subscribe to tickers that are new, unsubscribe from those no running card needs."""
+        """Subscribe to tickers that are new, unsubscribe from those none of these cards needs."""
         needed = Counter(card["ticker"] for card in running_algorithms)
         for ticker in sorted(needed.keys() - self.active_tickers.keys()):
             self.streamer.subscribe(ticker)

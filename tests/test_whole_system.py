@@ -20,7 +20,7 @@ SEGMENT = "AAPL_2024-01-02_2024-02-29"
 DAY = "2024-01-02"
 OPEN, END = f"{DAY}T14:30:00Z", f"{DAY}T17:48:00Z"  # as far as the second round trip
 SPEED = 100
-START_SECONDS = 12.0  # for the processes to be up before the market clock reaches the open
+START_SECONDS = 25  # for the processes to be up, on a busy machine too
 
 
 def decisions(card: int) -> list[dict[str, Any]]:

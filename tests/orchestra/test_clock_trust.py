@@ -1,7 +1,7 @@
 """No card is asked, and nothing is sent, while the clock differs from the broker's."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,10 @@ def test_waiting_ends_when_it_is_told_to(exchange: Exchange) -> None:
 
 
 def doubt_once(
-    exchange: Exchange, last_minute: datetime | None, seconds: float = -90
+    exchange: Exchange,
+    last_minute: datetime | None,
+    seconds: float = -90,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> datetime | None:
     """Wait through a doubt that begins now: the broker's clock is ``seconds`` ahead for a moment."""
     skew(exchange, seconds)
@@ -162,6 +165,7 @@ def doubt_once(
     waiter = threading.Thread(target=lambda: returned.append(trust.wait(stop, last_minute)))
     waiter.start()
     until(lambda: "clock" in heartbeats.heartbeats(), what="the doubt")
+    meanwhile()
     skew(exchange, 0)
     waiter.join(30)
     [on_record] = returned
@@ -179,6 +183,21 @@ def test_minutes_between_the_last_one_kept_and_the_doubt_are_on_record_and_none_
     assert trust.wait(threading.Event(), clock.now()) is None  # nothing to wait for
     on_record = doubt_once(exchange, clock.parse("2024-06-04T14:25:00Z"), seconds)
     assert on_record == clock.parse(OPEN_MARKET)  # the running minute may still be asked
+    assert doubted(card) == [f"2024-06-04T14:{minute}:00Z" for minute in (26, 27, 28, 29)]
+
+
+@pytest.mark.parametrize("seconds", [-3600, -90])
+def test_a_card_that_is_stopped_in_the_doubt_has_its_minutes_on_record(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    card = system_db_manager.create_algorithm("NVDA", "buy_and_hold", 10_000)
+    monkeypatch.setattr(clock_trust, "RETRY_SECONDS", 0.05)
+    doubt_once(
+        exchange,
+        clock.parse("2024-06-04T14:25:00Z"),
+        seconds,
+        lambda: system_db_manager.stop_algorithm(card),
+    )
     assert doubted(card) == [f"2024-06-04T14:{minute}:00Z" for minute in (26, 27, 28, 29)]
 
 
