@@ -241,7 +241,7 @@ def whole_shares(value: object) -> int:
     """Return a positive whole number of shares as int; 53.0 counts, as ``cash // price`` gives it."""
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         number = float(value)
-        if number > MOST_SHARES:
+        if MOST_SHARES < number < math.inf:
             raise BadInput(f"Expected at most {MOST_SHARES:,} shares, was {number:g}.")
         if math.isfinite(number) and number > 0 and number == int(number):
             return int(number)
