@@ -123,17 +123,20 @@ def test_memory_and_database_agree(
     stored: dict[str, set[int]], asked: list[tuple[int, Callable[[], Any]]], copies: bool
 ) -> None:
     fill(stored)
-    connection = schema.stocks()
-
-    def load(ticker: str) -> list[past_bars.Row]:
-        return past_bars.read(connection, ticker, "2018-01-01T00:00:00Z", "2030-01-01T00:00:00Z")
-
+    rows = {
+        ticker: past_bars.read(
+            schema.stocks(), ticker, "2018-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
+        )
+        for ticker in ("AAPL", "MSFT", "NONE")
+    }
     begin = clock.stamp(nyse().sessions[0].open)
-    bars = PastBars("AAPL", load("AAPL"), begin, load, copies)
+    bars = PastBars("AAPL", rows["AAPL"], begin, rows.__getitem__, copies)
     for offset, question in sorted(asked, key=lambda each: each[0]):
         newest = nyse().minute_at(FIRST + offset)
         now = newest + MINUTE + timedelta(seconds=2)
         bars.now, bars.ended = clock.stamp(now), bisect_right(bars.stamps, clock.stamp(newest))
+        # No database holds a bar of a minute that has not ended
+        fill({ticker: {n for n in chosen if n <= offset} for ticker, chosen in stored.items()})
         answer_until(FIRST + offset)
         with clock.held(lambda now=now: now):  # type: ignore[misc]
             expected = outcome(question)
