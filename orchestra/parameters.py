@@ -57,6 +57,17 @@ def chosen(parameters: Mapping[str, Parameter], values: object) -> dict[str, int
     }
 
 
+def as_declared(literal: object, values: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Return a card's stored values in the kind they were chosen in: 2.0, not 2, for any number."""
+    specs = literal if isinstance(literal, Mapping) else {}
+    return {name: _in_kind(specs.get(name), value) for name, value in values.items()}
+
+
+def _in_kind(spec: object, value: int | float) -> int | float:
+    is_any = isinstance(spec, Mapping) and isinstance(spec.get("default"), float)
+    return float(value) if is_any else value
+
+
 def _declaration(name: object, spec: object) -> Parameter:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise BadInput(f"A parameter needs a Python name, found {_short(name)}.")

@@ -18,7 +18,7 @@ import numpy  # noqa: F401
 import pandas  # noqa: F401
 
 from database import db_manager  # noqa: F401
-from orchestra import decision, exchange, loader
+from orchestra import decision, exchange, loader, parameters
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
 from orchestra.untouched import Untouched
@@ -139,7 +139,8 @@ def _cut(text: str, most: int) -> str:
 def _answer(task: Task) -> decision.Decision:
     algorithm = loader.load_algorithm(task.algorithm_type)
     card = algorithm(task.ticker, task.initial_capital)
-    for name, value in task.parameters.items():
+    chosen = parameters.as_declared(getattr(algorithm, "parameters", None), task.parameters)
+    for name, value in chosen.items():
         setattr(card, name, value)
     return decision.parse(
         card.run(task.current_time, task.algorithm_id), getattr(card, "reason", "")

@@ -14,13 +14,14 @@ from typing import Any
 
 from database import arrivals, past_bars, schema
 from database.bars import Row
-from orchestra import loader
+from orchestra import catalog, loader
 from orchestra.backtest.engine import Decided, Run
 from orchestra.backtest.fills import CLOSE, FillRule
 from orchestra.backtest.play import Fill, Past, Wishes, play
 from orchestra.backtest.schedule import Asking, in_each_minute
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import MINUTE, Session
+from orchestra.parameters import as_declared
 from orchestra.subject import Subject
 from system_databse import card_days, card_parameters, system_db_manager
 from system_databse.past_ledger import UNITS
@@ -92,8 +93,9 @@ class CardReplay:
         self._card, self._session, self._before_each = card, session, before_each
         chosen = settings.current()
         path = chosen.algorithms_dir / f"{card['algorithm_type']}.py"
-        parameters = card_parameters.all_parameters().get(card["id"], {})
-        self._subject = Subject(path, card["ticker"], card["initial_capital"], parameters)
+        stored = card_parameters.all_parameters().get(card["id"], {})
+        values = as_declared(catalog.describe(path).parameters, stored)
+        self._subject = Subject(path, card["ticker"], card["initial_capital"], values)
         first, last = clock.stamp(session.open), clock.stamp(session.close - MINUTE)
         self._live = {row["minute"]: row for row in card_days.decisions(card["id"], first, last)}
         self._orders = {row["minute"]: row for row in card_days.orders(card["id"], first, last)}

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.decision import Decision
 from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Result, Task
-from system_databse import system_db_manager
+from system_databse import card_parameters, create_system_db, system_db_manager
 
 _seconds = itertools.count()
 GOOD = (
@@ -210,6 +210,24 @@ def test_parameters_and_the_objects_own_reason(folder: Path, runner: AlgorithmRu
     write(folder, "mine", "self.reason = f'{self.short} of {self.t}'\nreturn ('hold', 0)")
     asked = Task(1, "mine", "NVDA", 10000.0, "2024-06-04T14:30:02Z", {"short": 7})
     assert results(runner, [asked])[1].answer == Decision("hold", 0, "7 of NVDA")
+
+
+def test_a_whole_number_is_a_float_where_any_number_is_taken(
+    folder: Path, runner: AlgorithmRunner
+) -> None:
+    """The ledger keeps both as numbers; a backtest of the same card has the declared kind."""
+    one, other = ({"default": each, "min": 1, "max": 9} for each in (2, 1.5))
+    write(folder, "mine", "return ('hold', 0, f'{self.lots!r} {self.take!r}')")
+    path = folder / "mine.py"
+    path.write_text(f"{path.read_text()}\n    parameters = {{'lots': {one}, 'take': {other}}}\n")
+    rest(path)
+    create_system_db.create_database()
+    algo_id = system_db_manager.create_algorithm("NVDA", "mine", 10_000)
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        card_parameters.insert(connection, algo_id, {"lots": 2, "take": 2.0})
+    stored = card_parameters.all_parameters()[algo_id]
+    asked = Task(1, "mine", "NVDA", 10000.0, "2024-06-04T14:30:02Z", stored)
+    assert results(runner, [asked])[1].answer == Decision("hold", 0, "2 2.0")
 
 
 @pytest.mark.parametrize(("seconds", "ends"), [(0.8, True), (20, False)])
