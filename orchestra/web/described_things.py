@@ -115,6 +115,7 @@ THINGS: dict[str, Schema] = {
     "Decision": thing(
         minute=STAMP,
         bar=or_null(STAMP),
+        bar_age={**or_null(WHOLE), "description": "Open minutes that ended since; 0 is fresh."},
         action=TEXT,
         shares=WHOLE,
         reason=TEXT,

@@ -115,14 +115,26 @@ def get_transactions(algo_id: int) -> ResponseReturnValue:
 
 @blueprint.get("/algorithms/<int:algo_id>/decisions")
 def get_decisions(algo_id: int) -> ResponseReturnValue:
-    """Return a page of a card's decisions, newest first; the cursor is a minute's stamp."""
+    """Return a page of a card's decisions, newest first; the cursor is a minute's stamp.
+
+    ``bar_age`` counts the open minutes that ended after the bar and before the card was asked: 0 is fresh.
+    """
     card_or_404(algo_id)
     before = request.args.get("cursor")
     if before is not None and not STAMP_FORM.fullmatch(before):
         raise ApiError(400, "bad_input", "Expected cursor as a stamp like 2024-06-04T14:30:00Z.")
     limit = min(whole_argument("limit") or PAGE_ROWS, LARGEST_PAGE)
     items, following = decision_journal.page(algo_id, before, limit)
+    for item in items:
+        item["bar_age"] = _bar_age(item)
     return jsonify({"items": items, "next": following})
+
+
+def _bar_age(decision: dict[str, Any]) -> int | None:
+    if decision["bar"] is None:
+        return None
+    number = calendar().minute_number
+    return number(clock.parse(decision["minute"])) - number(clock.parse(decision["bar"])) - 1
 
 
 @blueprint.get("/available-algorithms")

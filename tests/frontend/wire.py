@@ -61,6 +61,7 @@ def decision(at: int, action: str = "hold", shares: int = 0, reason: str = "no c
         "shares": shares,
         "reason": reason,
         "verdict": "bar",
+        "bar_age": 0,
         "milliseconds": 3.5,
     }
 

@@ -40,6 +40,7 @@ def test_decisions_come_newest_first_page_by_page(api: Api) -> None:
     assert page["items"][0] == {
         "minute": "2024-06-04T15:29:00Z",
         "bar": None,
+        "bar_age": None,
         "action": "hold",
         "shares": 0,
         "reason": "",
@@ -53,6 +54,23 @@ def test_decisions_come_newest_first_page_by_page(api: Api) -> None:
     ]
     assert rest["next"] is None
     assert len(api.read(path)["items"]) == 50
+
+
+@pytest.mark.parametrize(
+    ("minute", "bar", "age"),
+    [
+        ("2024-06-04T14:30:00Z", "2024-06-04T14:29:00Z", 0),
+        ("2024-06-04T14:30:00Z", "2024-06-04T14:25:00Z", 4),
+        ("2024-06-04T13:30:00Z", "2024-06-03T19:59:00Z", 0),  # the last one of the day before
+        ("2024-06-03T13:32:00Z", "2024-05-31T19:59:00Z", 2),  # over a weekend
+    ],
+)
+def test_a_bars_age_is_counted_in_open_minutes(api: Api, minute: str, bar: str, age: int) -> None:
+    set_clock("2024-05-31T13:30:00Z")
+    card = system_db_manager.create_algorithm("NVDA", "sma_crossover", 1000)
+    decision_journal.record([JournalledDecision(card, minute, bar, "hold", 0, "", "bar", 1)])
+    [found] = api.read(f"/api/algorithms/{card}/decisions")["items"]
+    assert (found["bar"], found["bar_age"]) == (bar, age)
 
 
 def test_what_is_no_page_of_decisions_is_refused(api: Api) -> None:
