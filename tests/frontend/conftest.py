@@ -135,8 +135,8 @@ class Wall:
         self.act("submit")
 
     def settle(self) -> None:
-        """Wait until the page has dealt with every answer sent so far; a large one comes in pieces."""
-        for _ in range(3):
+        """Wait until the page has dealt with every answer sent so far."""
+        for _ in range(2):
             self.page.evaluate("() => fetch('api/settle').then((answer) => answer.text())")
 
     def pass_seconds(self, seconds: float) -> None:
