@@ -24,6 +24,7 @@ from system_databse import (
 from system_databse.corporate_actions import CorporateAction
 
 NOTHING = Decimal(0)
+CALLED_OFF = "Its sale was called off: sell its shares again afterwards."
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -127,10 +128,10 @@ def is_traded(ticker: str) -> bool:
     return any(order.ticker == ticker for order in order_journal.open_orders())
 
 
-def freeze(ticker: str, reason: str) -> None:
+def freeze(ticker: str, reason: str, *, calls_off_sales: bool = False) -> None:
     """Freeze the cards of a ticker that run or hold shares with this reason, and tell of it once.
 
-    One whose shares are being sold keeps that state.
+    One whose shares are being sold keeps that state; with ``calls_off_sales`` they are kept instead.
     """
     states = card_states.all_states()
     holding = {card.algorithm_id for card in holdings().get(ticker, [])}
@@ -138,11 +139,14 @@ def freeze(ticker: str, reason: str) -> None:
         if card["ticker"] != ticker or (card["status"] == "stopped" and card["id"] not in holding):
             continue
         state = states.get(card["id"])
-        if state is None or (state.state != "stopping" and state.reason != reason):
-            # The event first: after a crash in between it is told twice, not never
-            heartbeats.record_event("frozen", reason, card["id"])
-            card_states.set_state(card["id"], "frozen", reason)
-            log.error("%s: frozen: %s", logs.about(card["id"], ticker), reason)
+        is_sold = state is not None and state.state == "stopping"
+        if (is_sold and not calls_off_sales) or (state and state.reason.startswith(reason)):
+            continue
+        why = f"{reason} {CALLED_OFF}" if is_sold else reason
+        # The event first: after a crash in between it is told twice, not never
+        heartbeats.record_event("frozen", why, card["id"])
+        card_states.set_state(card["id"], "frozen", why, calls_off_sale=is_sold)
+        log.error("%s: frozen: %s", logs.about(card["id"], ticker), why)
 
 
 def thaw(ticker: str) -> None:

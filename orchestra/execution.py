@@ -13,9 +13,10 @@ from concurrent.futures import wait as wait_for_all
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestra import exchange
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, logs
-from orchestra.base.errors import OrderRefused, OrderUnsettled
+from orchestra.base.errors import ExchangeUnavailable, OrderRefused, OrderUnsettled
 from orchestra.base.market_calendar import MINUTE
 from orchestra.base.threads import full_pool
 from orchestra.decision import below_zero
@@ -81,18 +82,37 @@ class Execution:
         return order_journal.cards_with_open_orders()
 
     def reconcile(self) -> None:
-        """Settle every open order of the journal by asking the broker. Raises ExchangeUnavailable."""
-        for order in order_journal.open_orders():
-            if self._is_under_way(order):
-                continue
-            found = self._wrapper.find(order.client_order_id, order.shares)
-            if found is None:
-                self._not_known(order)
-            elif found.is_terminal:
-                self._conclude(order, found)
-            else:
-                self._enter(order)
-                self._pool.submit(self._follow, order, found, clock.elapsed())
+        """Settle every open order of the journal by asking the broker, each for itself.
+
+        Raises ExchangeUnavailable: at once where the broker cannot be reached, and after the last order
+        where one's answer was of no use.
+        """
+        still_open: dict[str, list[_Sent]] = {}
+        useless: ExchangeUnavailable | None = None
+        try:
+            for order in order_journal.open_orders():
+                if self._is_under_way(order):
+                    continue
+                try:
+                    found = self._wrapper.find(order.client_order_id, order.shares)
+                except ExchangeUnavailable as error:
+                    if not exchange.has_answered(error):
+                        raise
+                    useless = error
+                    continue
+                if found is None:
+                    self._not_known(order)
+                elif found.is_terminal:
+                    self._conclude(order, found)
+                else:
+                    self._enter(order)
+                    of_ticker = still_open.setdefault(order.ticker, [])
+                    of_ticker.append((order, found, clock.elapsed()))
+        finally:
+            for ticker, orders in still_open.items():
+                self._pool.submit(self._follow_in_turn, ticker, orders)
+        if useless is not None:
+            raise useless
 
     def note_outcomes(self) -> None:
         """Say what became of decisions whose outcome a crash kept from being noted, from the journal."""
@@ -114,14 +134,21 @@ class Execution:
 
     def _in_turn(self, ticker: str, orders: list[Intent]) -> None:
         """Carry out a batch when the one before it on this ticker is done."""
-        with self._lock:
-            turn = self._tickers.setdefault(ticker, threading.Lock())
         try:
-            with turn:
+            with self._turn(ticker):
                 self._carry_out_ticker(orders)
         finally:
             with self._lock:
                 self._taken.difference_update(orders)
+
+    def _follow_in_turn(self, ticker: str, orders: list[_Sent]) -> None:
+        with self._turn(ticker):
+            for order in orders:
+                self._follow(*order)
+
+    def _turn(self, ticker: str) -> threading.Lock:
+        with self._lock:
+            return self._tickers.setdefault(ticker, threading.Lock())
 
     def _carry_out_ticker(self, intents: list[Intent]) -> None:
         """Send one side together, then the other: Alpaca refuses opposite orders as a wash trade."""
@@ -144,6 +171,10 @@ class Execution:
             return
         if clock.now() >= intent.minute + MINUTE:
             reason = "dropped: the minute was over before it could be sent"
+            self._close_unfilled(order, "cancelled", reason)
+            return
+        if _other_side_is_open(order):
+            reason = "dropped: an order of the other side is not settled yet"
             self._close_unfilled(order, "cancelled", reason)
             return
         self._enter(order)
@@ -237,6 +268,14 @@ def _outcome(order: JournalledOrder, fill: tuple[int, float] | None) -> str:
     shares, price = fill
     what = f"{'bought' if order.side == 'buy' else 'sold'} {shares} at {price:.2f}"
     return what if shares == order.shares else f"{what} of {order.shares} asked"
+
+
+def _other_side_is_open(order: JournalledOrder) -> bool:
+    """Whether the broker may have an order that it holds this one against, as a wash trade."""
+    return any(
+        each.ticker == order.ticker and each.side != order.side
+        for each in order_journal.open_orders()
+    )
 
 
 def _written_down(intent: Intent) -> JournalledOrder | None:

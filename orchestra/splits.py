@@ -78,7 +78,8 @@ class Splits:
             if action.ticker not in busy:
                 broker = at_broker.get(action.ticker, NOTHING)
                 self._settle(action, held.get(action.ticker, []), broker)
-                self.in_doubt.discard(action.ticker)
+        # A sale asked for after its card was frozen waits as well: it is in shares of before
+        self.in_doubt = {action.ticker for action in corporate_actions.unsettled()}
 
     def _read_record(self, added: dict[str, str], day: date) -> None:
         """Note what was done to these tickers since each one's oldest card was ``added``."""
@@ -95,6 +96,7 @@ class Splits:
                 action.ticker,
                 f"{action.sentence}: this cannot be carried out by itself."
                 " Settle it at the broker and accept the broker's figure.",
+                calls_off_sales=True,
             )
             return
         ratio = action.ratio
@@ -107,6 +109,7 @@ class Splits:
             action.ticker,
             f"{action.sentence}: {ledger} shares become {float(ledger * ratio):g}, the broker"
             f" holds {at_broker.normalize():f}. Accept the broker's figure when it is final.",
+            calls_off_sales=True,
         )
 
     def _carry_out(self, action: CorporateAction, cards: list[Holding]) -> None:

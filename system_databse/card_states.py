@@ -40,12 +40,18 @@ def set_state(
     *,
     until: datetime | None = None,
     file: str | None = None,
+    calls_off_sale: bool = False,
 ) -> None:
     """Give a card the state paused or frozen; one whose shares are being sold keeps that state.
 
-    It may have been stopped after the caller looked: its sale must not be forgotten.
+    It may have been stopped after the caller looked: its sale must not be forgotten. Only with
+    ``calls_off_sale`` it is: then the reason says so.
     """
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        if calls_off_sale:
+            connection.execute(
+                "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'stopping'", (algo_id,)
+            )
         _set(connection, algo_id, state, reason, clock.stamp(until) if until else None, file)
 
 

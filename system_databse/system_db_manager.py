@@ -204,6 +204,12 @@ def get_sums(algo_id: int) -> Sums:
     return _source.sums(algo_id)
 
 
+def newest_transaction_id() -> int:
+    """Return the id of the newest transaction of all cards, 0 where there is none."""
+    row = ledger().execute("SELECT MAX(id) FROM transactions").fetchone()
+    return int(row[0] or 0)
+
+
 def get_transactions_since(timestamp: str) -> list[dict[str, Any]]:
     """Return every card's transactions at or after a stamp, oldest first."""
     rows = ledger().execute(

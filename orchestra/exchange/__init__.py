@@ -200,6 +200,11 @@ def status_of(error: BaseException | None) -> int | None:
     return error.status_code if isinstance(error, APIError) else None
 
 
+def has_answered(error: ExchangeUnavailable) -> bool:
+    """Whether there was an answer, of no use, and not silence."""
+    return not isinstance(error.__cause__, requests.ConnectionError | requests.Timeout)
+
+
 def source_label() -> str:
     """Name where bars come from: the feed at Alpaca's address, else the exchange's own label.
 

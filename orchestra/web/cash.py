@@ -52,7 +52,7 @@ def broker() -> "AccountReader":
 
 def available_cash() -> dict[str, Any]:
     """Ask the broker for the cash and say what of it is free. Raises ExchangeUnavailable."""
-    cash = broker_desk.ask("cash", lambda: broker().get_account_cash())
+    cash, _ = _ask_cash()
     return asdict(_answer(cash, _allocations()))
 
 
@@ -63,8 +63,9 @@ def create_card(
 
     Raises ApiError 409 naming rule and shortfall, ExchangeUnavailable.
     """
-    cash = broker_desk.ask("cash", lambda: broker().get_account_cash())
+    cash, newest = _ask_cash()
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        _hold_still(newest)
         answer = _answer(cash, _allocations())
         if capital > answer.available:
             raise _too_much(capital, answer.available)
@@ -78,7 +79,7 @@ def change_capital(algo_id: int, capital: float) -> None:
 
     Raises ApiError 409 saying by how much it is too much, ExchangeUnavailable.
     """
-    cash = broker_desk.ask("cash", lambda: broker().get_account_cash())
+    cash, newest = _ask_cash()
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         card = system_db_manager.get_algorithm(algo_id)
         if card is None or card["status"] != "running":
@@ -88,6 +89,8 @@ def change_capital(algo_id: int, capital: float) -> None:
                 409, "order_open", "This card has an order under way: try again in a moment."
             )
         change = capital - card["initial_capital"]
+        if change > 0:
+            _hold_still(newest)
         available = _answer(cash, _allocations()).available
         free = card["initial_capital"] - card_calculations.card_sums(algo_id).invested
         if change > max(available, 0.0):
@@ -104,6 +107,33 @@ def change_capital(algo_id: int, capital: float) -> None:
         )
         note = f"{card['initial_capital']:.2f} -> {capital:.2f}"
         labels.add(connection, algo_id, labels.CAPITAL, note)
+
+
+def _ask_cash() -> tuple[float, int]:
+    """The broker's cash, and the newest transaction the ledger had before it was asked for."""
+
+    def call() -> tuple[float, int]:
+        newest = system_db_manager.newest_transaction_id()
+        return broker().get_account_cash(), newest
+
+    cash, newest = broker_desk.ask("cash", call)
+    return cash, newest
+
+
+def _hold_still(newest: int) -> None:
+    """Refuse where cash and ledger may lie on two sides of a fill, and the rule is about their difference.
+
+    ``newest`` is the newest transaction from before the cash was asked for. By the strict rule it is no
+    matter: a fill changes no allocation.
+    """
+    if settings.current().allocation_rule == "net" and (
+        order_journal.open_orders() or system_db_manager.newest_transaction_id() != newest
+    ):
+        raise ApiError(
+            409,
+            "order_open",
+            "What cards hold back changes at the moment, an order is under way: try again shortly.",
+        )
 
 
 def _too_much(asked: float, available: float) -> ApiError:

@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -186,6 +186,62 @@ def test_opposite_sides_on_one_ticker_are_carried_out_in_turn(
     assert states() == [("buy", "filled"), ("sell", "filled"), ("buy", "filled")]
     assert card_calculations.calculate_position(card) == 0
     assert card_calculations.calculate_position(other) == broker_shares() == 5
+
+
+def test_an_opposite_order_waits_for_one_that_a_restart_has_taken_up(
+    market: Exchange, execution: Execution, card: int
+) -> None:
+    change(ORDER_OPEN_SECONDS=600)
+    other = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10_000)
+    carry_out(execution, intent(other, "buy", 5))
+    market.faults.add({"name": "stuck"})
+    order = order_journal.intend(card, "NVDA", "buy", 10, floor_minute(clock.now()))
+    assert order is not None
+    AlpacaWrapper().submit("NVDA", "buy", 10, order.client_order_id)  # and then the power went
+    restarted = Execution(AlpacaWrapper())
+    restarted.reconcile()
+    futures = restarted.carry_out([intent(other, "sell", 5)])
+    assert wait(futures, timeout=0.5).done == set()
+    market.faults.clear()
+    futures[0].result(timeout=30)
+    restarted.close()
+    assert states() == [("buy", "filled"), ("buy", "filled"), ("sell", "filled")]
+
+
+def test_an_opposite_order_is_dropped_while_one_is_not_settled(
+    market: Exchange, execution: Execution, card: int
+) -> None:
+    other = system_db_manager.create_algorithm("NVDA", "sma_crossover", 10_000)
+    carry_out(execution, intent(card, "buy", 10))
+    decided(other, "buy", 5)
+    market.faults.add({"name": "stuck"})
+    market.faults.add({"name": "504_after_accept", "times": 1})
+    carry_out(execution, intent(card, "sell", 10), intent(other, "buy", 5))
+    assert states()[1:] == [("sell", "intended"), ("buy", "cancelled")]
+    assert reasons(other) == [
+        "why; cancelled: dropped: an order of the other side is not settled yet"
+    ]
+    market.faults.clear()
+    settle(execution)
+    assert states()[1:] == [("sell", "filled"), ("buy", "cancelled")]
+    assert broker_shares() == 0
+
+
+def test_an_answer_of_no_use_for_one_order_holds_up_no_other(
+    market: Exchange, execution: Execution, card: int
+) -> None:
+    other = system_db_manager.create_algorithm("AAPL", "sma_crossover", 10_000)
+    for algo_id, ticker in ((card, "NVDA"), (other, "AAPL")):
+        order = order_journal.intend(algo_id, ticker, "buy", 5, floor_minute(clock.now()))
+        assert order is not None
+        AlpacaWrapper().submit(ticker, "buy", 5, order.client_order_id)
+    market.faults.add({"name": "500", "method": "GET", "path": "/v2/orders", "times": 1})
+    with pytest.raises(ExchangeUnavailable, match="500"):
+        execution.reconcile()
+    until(lambda: execution.unsettled_cards() == {card}, 30, what="the other is settled")
+    assert card_calculations.calculate_position(other) == broker_shares("AAPL") == 5
+    settle(execution)
+    assert card_calculations.calculate_position(card) == broker_shares() == 5
 
 
 def test_an_order_whose_minute_is_over_is_dropped_with_the_reason(

@@ -380,6 +380,37 @@ def test_the_owners_own_shares_freeze_no_card_without_any(
     assert db_manager.get_latest_price("NVDA") is None  # fetched again, adjusted
 
 
+def test_a_sale_in_shares_of_before_a_split_is_called_off(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """A card that was stopped with its shares to be sold, before the weekend of a split with fractions."""
+    card = bought(wrapper, 7)
+    split(market, 1.5)
+    card_states.stop_and_sell(card)
+    run_all_algorithms()
+    assert wrapper.get_positions()["NVDA"] == Decimal("10.5")
+    assert card_calculations.calculate_position(card) == 7
+    state = card_states.all_states()[card]
+    assert state.state == "frozen"
+    assert state.reason == (
+        "NVDA: 1.5:1 split of 2024-06-10: 7 shares become 10.5, the broker holds 10.5. Accept the"
+        " broker's figure when it is final."
+        " Its sale was called off: sell its shares again afterwards."
+    )
+    card_states.stop_and_sell(card)  # too early: nothing is accepted yet
+    set_clock("2024-06-10T13:31:02Z")
+    run_all_algorithms()
+    assert wrapper.get_positions()["NVDA"] == Decimal("10.5")
+    assert card_states.all_states()[card].state == "frozen"
+    corrections.accept_broker_figure("NVDA", Decimal(10))
+    card_states.stop_and_sell(card)
+    set_clock("2024-06-10T13:32:02Z")
+    run_all_algorithms()
+    assert wrapper.get_positions()["NVDA"] == Decimal("0.5")
+    assert card_calculations.calculate_position(card) == 0
+    assert card_states.all_states() == {}
+
+
 def test_after_cash_in_lieu_the_owner_accepts_the_figure(
     market: Exchange, wrapper: AlpacaWrapper
 ) -> None:

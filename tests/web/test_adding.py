@@ -1,14 +1,17 @@
 """Adding a card: what is accepted, what is refused and in which words, and what cash allows."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from orchestra.alpaca_wrapper import AlpacaWrapper
+from orchestra.base import clock, sqlite
 from orchestra.simulator import Exchange
-from system_databse import system_db_manager
+from system_databse import order_journal, system_db_manager
 from tests.conftest import Configure
 from tests.exchange_fixture import change
+from tests.processes import until
 from tests.web.conftest import Api, assert_error
 
 pytestmark = pytest.mark.usefixtures("exchange")
@@ -157,6 +160,40 @@ def test_the_net_rule_lets_money_in_that_strict_counts_twice(api: Api) -> None:
         "$90,000.01 is $0.01 more than the $90,000.00 available by the net rule."
     )
     assert api.added(initial_capital=90_000)["id"] == 2
+
+
+def test_the_net_rule_gives_nothing_out_while_an_order_is_under_way(api: Api) -> None:
+    """The broker has the proceeds of the sale already, and the ledger still the shares."""
+    card = api.added()["id"]
+    buy_ten_shares(card)
+    order = order_journal.intend(card, "AAPL", "sell", 10, clock.now())
+    assert order is not None
+    assert AlpacaWrapper().place_market_sell("AAPL", 10) == 211.54
+    assert api.added(initial_capital=5)["id"] == 2  # the strict rule does not mind
+    change(ALLOCATION_RULE="net")
+    body = assert_error(api.add(initial_capital=90_000.01), 409, "order_open")
+    assert body["error"] == (
+        "What cards hold back changes at the moment, an order is under way: try again shortly."
+    )
+    other = "/api/algorithms/2"
+    assert_error(api.call("PATCH", other, json={"initial_capital": 90_000.01}), 409, "order_open")
+    assert api.call("PATCH", other, json={"initial_capital": 4}).status_code == 200
+    order_journal.close_filled(order.client_order_id, 10, 211.54, clock.now())
+    assert_error(api.add(initial_capital=89_996.01), 409, "not_enough_cash")
+    assert api.added(initial_capital=89_996)["id"] == 3
+
+
+def test_the_net_rule_trusts_no_cash_from_before_a_fill(api: Api, exchange: Exchange) -> None:
+    """A buy is filled and recorded between the moment of the cash and the one of the ledger."""
+    card = api.added()["id"]
+    change(ALLOCATION_RULE="net")
+    exchange.faults.add({"name": "delay", "seconds": 0, "path": "/v2/account", "times": 1})
+    with ThreadPoolExecutor(1) as other:
+        with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+            late = other.submit(api.add, initial_capital=92_000)
+            until(lambda: not exchange.faults.standing("delay"), 30, what="the cash is asked for")
+            system_db_manager.insert_transaction(connection, card, "buy", 10, 211.54, clock.stamp())
+        assert_error(late.result(timeout=30), 409, "order_open")
 
 
 def test_a_stopped_card_gives_its_allocation_back(api: Api) -> None:
