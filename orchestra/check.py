@@ -1,7 +1,6 @@
 """``python -m orchestra check``: is this algorithm fit for the wall? A rehearsal, and what it has shown."""
 
 import json
-import re
 import sys
 import textwrap
 from dataclasses import asdict
@@ -15,12 +14,12 @@ from orchestra import catalog, parameters, subject
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.catalog import CatalogEntry
+from orchestra.decision import kind_of
 from orchestra.rehearsal import SAMPLES, Difference, Outcome, Rehearsal, Run, rehearse
 from orchestra.runner import SLOW_SECONDS
 from orchestra.subject import Subject
 
 MOST_SHOWN = 3  # of a kind; --json has them all
-NUMBER = re.compile(r"\d[\d.,]*")
 
 Report = dict[str, Any]
 
@@ -113,9 +112,7 @@ def _grouped(runs: list[Run], name: str) -> list[Report]:
     for run in runs:
         result = run.heard.result
         text = result.summary if result.answer is None else run.checked.reason
-        group = groups.setdefault(
-            NUMBER.sub("#", text), {name: text, "count": 0, "first": run.moment}
-        )
+        group = groups.setdefault(kind_of(text), {name: text, "count": 0, "first": run.moment})
         group["count"] += 1
         if result.answer is None:
             group.setdefault("traceback", result.failure)

@@ -4,6 +4,7 @@ Pure functions: facts in, decision out.
 """
 
 import math
+import re
 from dataclasses import dataclass
 
 from orchestra.base.errors import AlgorithmFailed, BadInput
@@ -12,6 +13,7 @@ from system_databse.system_db_manager import whole_shares
 REASON_KEPT = 200  # characters
 ACTIONS = ("buy", "sell", "hold")
 FLOAT_NOISE = 1e-6  # dollars; sums of cents in floats are off by less
+NUMBER = re.compile(r"\d[\d.,]*")
 STALE_AFTER = 3  # open minutes of which nothing is known: older data is not traded on
 
 
@@ -77,6 +79,11 @@ def parse(answer: object, own_reason: object = "") -> Decision:
 def legible(text: str) -> str:
     """A guest's text as one that can be stored: half a surrogate pair, as JSON may hold, cannot."""
     return text.encode("utf-8", "replace").decode()
+
+
+def kind_of(sentence: str) -> str:
+    """A sentence without its figures: those that are alike but for them are counted together."""
+    return NUMBER.sub("#", sentence)
 
 
 def check(decision: Decision, means: Means) -> Checked:

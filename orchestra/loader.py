@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import linecache
 import os
+import signal
 import sys
 import traceback
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from typing import Any
 
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
+from orchestra.decision import legible
 
 Signature = tuple[int, int, int]  # inode, size, modification time in ns
 REST_SECONDS = 0.5
 LONGEST_WRITING_SECONDS = 3.0
+SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a year of bars
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,33 @@ def blame(error: BaseException, own: str) -> str:
     ]
     where = f"{own} line {lines[-1]}: " if lines else ""
     return f"{where}{type(error).__name__}: {error}"
+
+
+def summary(error: BaseException, own: str) -> str:
+    """Why a run failed, in a line that can be stored and shown: on the wall, in a backtest, in a replay."""
+    try:
+        if isinstance(error, AlgorithmFailed):
+            told = str(error)
+        elif isinstance(error, SystemExit):
+            told = f"It called sys.exit({error.code!r})"
+        else:
+            told = blame(error, own)
+    except BaseException:  # from what the file itself writes its error out with
+        told = f"{type(error).__name__}, which cannot be written out"
+    return shortened(told, SUMMARY_KEPT)
+
+
+def shortened(text: str, most: int) -> str:
+    """A guest's text with its middle left out where it is long."""
+    if len(text) > most:
+        text = f"{text[: most * 2 // 3]} ... {text[-most // 3 :]}"
+    return legible(text)
+
+
+def is_ctrl_c(error: BaseException) -> bool:
+    """Whether somebody ends this program; where Ctrl-C is handled otherwise, a guest has raised it."""
+    handler = signal.getsignal(signal.SIGINT)
+    return type(error) is KeyboardInterrupt and handler is signal.default_int_handler
 
 
 def signature(path: Path) -> Signature | None:

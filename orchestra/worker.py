@@ -25,7 +25,6 @@ from orchestra.untouched import Untouched
 from system_databse import system_db_manager
 
 OUTPUT_KEPT = 2000  # characters of what an algorithm printed
-SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a year of bars
 FAILURE_KEPT = 4000  # characters of its traceback
 ALONE_SECONDS = 5  # past the deadline, when the runner must have died
 
@@ -111,29 +110,20 @@ def prepare(chosen: settings.Settings) -> None:
 def run(task: Task) -> Result:
     """Load and run one algorithm; whatever it does wrong becomes the result's failure."""
     started = clock.elapsed()
-    answer, failure, summary = None, "", ""
+    answer, failure, summary, own = None, "", "", f"{task.algorithm_type}.py"
     printed = _Printed()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         try:
             answer = _answer(task)
         except AlgorithmFailed as error:
-            failure = summary = str(error)
+            failure, summary = str(error), loader.summary(error, own)
         except SystemExit as error:
-            failure = summary = f"It called sys.exit({error.code!r})"
+            failure = summary = loader.summary(error, own)
         except BaseException as error:  # a cancelled task of asyncio is no Exception
-            failure = traceback.format_exc()
-            summary = loader.blame(error, f"{task.algorithm_type}.py")
+            failure, summary = traceback.format_exc(), loader.summary(error, own)
     milliseconds = (clock.elapsed() - started) * 1000
-    failure, summary = _cut(failure, FAILURE_KEPT), _cut(summary, SUMMARY_KEPT)
-    output = decision.legible(printed.kept)
+    failure, output = loader.shortened(failure, FAILURE_KEPT), decision.legible(printed.kept)
     return Result(task.algorithm_id, answer, failure, milliseconds, summary, output)
-
-
-def _cut(text: str, most: int) -> str:
-    """A guest's text with its middle left out where it is long."""
-    if len(text) > most:
-        text = f"{text[: most * 2 // 3]} ... {text[-most // 3 :]}"
-    return decision.legible(text)
 
 
 def _answer(task: Task) -> decision.Decision:

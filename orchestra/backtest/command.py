@@ -15,7 +15,7 @@ from orchestra import catalog, parameters, subject
 from orchestra.backtest import history, research
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History, Progress
-from orchestra.backtest.output import interruptible, silence
+from orchestra.backtest.output import interruptible, silence, writing
 from orchestra.backtest.result import Result
 from orchestra.backtest.result import backtest as go
 from orchestra.backtest.table import lines
@@ -51,17 +51,19 @@ def backtest(
         result = _with_progress(chosen, found, FillRule(fill, slippage_bps))
         if measures_of_the_trade:
             research.add_to(result)
+        click.echo(json.dumps(result.as_dict()) if as_json else "\n".join(lines(result)))
         if folder is not None:
-            _write_csv(result, folder)
+            with writing(folder):
+                _write_csv(result, folder)
         if plot is not None:
             from orchestra.backtest.plot import draw  # matplotlib takes a second to load
 
-            draw(result, plot)
+            with writing(plot):
+                draw(result, plot)
     except BadInput as error:
         raise click.UsageError(str(error)) from None
     except AutoTraderError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(json.dumps(result.as_dict()) if as_json else "\n".join(lines(result)))
     return not result.run.stopped.startswith("failed")
 
 

@@ -3,7 +3,6 @@
 Nothing in the loop grows with the history's length or the number of trades.
 """
 
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from orchestra import loader
 from orchestra.backtest.fills import CLOSE, FillRule
 from orchestra.backtest.schedule import Asking
 from orchestra.base import clock
-from orchestra.base.errors import AlgorithmFailed
 from orchestra.decision import Decision, Means, check, parse
 from orchestra.strikes import STRIKES
 from orchestra.subject import Subject
@@ -58,7 +56,6 @@ class Run:
     ended: int = 0  # rows that had ended at the last asking
     failed: Counter[str] = field(default_factory=Counter)  # by what went wrong
     refused: Counter[str] = field(default_factory=Counter)  # by the reason
-    traceback: str = ""  # the first failure's
     stopped: str = ""
     seconds: float = 0.0
     run_seconds: float = 0.0  # within the algorithm's run(), from a sample
@@ -137,7 +134,11 @@ class Engine:
                     self._failures = 0
                     continue
                 decision = parse(answer, getattr(card, "reason", ""))
-            except (Exception, SystemExit) as error:
+            except (
+                BaseException
+            ) as error:  # as in a worker; a cancelled asyncio task is no Exception
+                if loader.is_ctrl_c(error):
+                    raise
                 self._fail(error, moment)
                 if run.stopped:
                     return
@@ -177,13 +178,7 @@ class Engine:
 
     def _fail(self, error: BaseException, moment: str) -> None:
         """Note that there was no answer; three in a row pause a card on the wall, and end this."""
-        if isinstance(error, AlgorithmFailed):
-            summary = str(error)
-        elif isinstance(error, SystemExit):
-            summary = f"It called sys.exit({error.code!r})"
-        else:
-            summary = loader.blame(error, self._subject.path.name)
-            self.run.traceback = self.run.traceback or "".join(traceback.format_exception(error))
+        summary = loader.summary(error, self._subject.path.name)
         self.run.failed[summary] += 1
         self._failures += 1
         if self._failures == self._strikes:

@@ -1,37 +1,86 @@
-"""While algorithms run in a command's own process: their prints are kept off, Ctrl-C ends them."""
+"""While algorithms run in a command's own processes: their prints are kept off, Ctrl-C ends them."""
 
 import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from orchestra.backtest.engine import Engine
+from orchestra.base.errors import AutoTraderError
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[Engine], object]]:
+    """The first Ctrl-C ends each engine before its next minute, a second one a run that hangs."""
     engines: list[Engine] = []
+    came_early = False  # while the file was imported, for example
 
     def interrupt(*_: object) -> None:
+        nonlocal came_early
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        came_early = not engines
         for engine in engines:
+            engine.interrupt()
+
+    def started(engine: Engine) -> None:
+        engines.append(engine)
+        if came_early:
             engine.interrupt()
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield engines.append
+        yield started
     finally:
         signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Keep what an algorithm prints off our output, also what it writes past Python's own streams."""
-    kept = os.dup(1)
+def interrupted_once() -> Iterator[None]:
+    """The first Ctrl-C raises KeyboardInterrupt, and no other keeps what was done from being written."""
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def silence(*, errors: bool = False) -> Iterator[None]:
+    """Keep what an algorithm prints off our output, also what it writes past Python's own streams.
+
+    ``errors``: off the standard error as well.
+    """
+    streams = (1, 2) if errors else (1,)
+    kept = [os.dup(stream) for stream in streams]
     try:
         with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
-            os.dup2(nothing.fileno(), 1)
+            for stream in streams:
+                os.dup2(nothing.fileno(), stream)
             yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        for stream, copy in zip(streams, kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
+
+
+def hush() -> None:
+    """Keep all that this process prints from now on off the output that it shares with its command."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    os.close(nothing)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise AutoTraderError with a sentence where a file that was asked for cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise AutoTraderError(f"{path} cannot be written: {error.strerror or error}.") from None

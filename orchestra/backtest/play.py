@@ -129,8 +129,10 @@ def _algorithm(subject: Subject) -> type:
         return algorithm
     except AlgorithmFailed:
         raise
-    except (Exception, SystemExit) as error:
-        raise AlgorithmFailed(loader.blame(error, subject.path.name)) from error
+    except BaseException as error:
+        if loader.is_ctrl_c(error):
+            raise
+        raise AlgorithmFailed(loader.summary(error, subject.path.name)) from error
 
 
 @contextmanager

@@ -29,6 +29,7 @@ def preview(asked: str) -> str:
     ``{"result"}``, or ``{"error"}`` with a sentence where there is none.
     """
     signal.alarm(LONGEST_SECONDS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt is the algorithm's own
     resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
     request = json.loads(asked)
     subject = Subject(
@@ -38,7 +39,7 @@ def preview(asked: str) -> str:
         request["parameters"],
     )
     try:
-        with silence():
+        with silence(errors=True):
             found = history.read(
                 subject.ticker, history.sessions_of(None, None), 0, _quietly, patient=False
             )

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import signal
 import sys
+import tempfile
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from database.calendar import calendar
+from orchestra.backtest import child
 from orchestra.backtest.output import silence
 from orchestra.backtest.replay import Answer, CardDay, CardReplay
 from orchestra.base import clock, settings
@@ -72,19 +74,20 @@ def report_of(session: Session, days: list[CardDay | Report]) -> Report:
 
 def _run(card: Report, session: Session) -> CardDay | Report:
     """Run a card's day in a process of its own: if it hangs or dies there, the others have theirs."""
-    ours, theirs = _context.Pipe(duplex=False)
-    process = _context.Process(target=_send_day, args=(theirs, card, session))
-    process.start()
-    theirs.close()
-    try:
-        found: CardDay | Report | AutoTraderError = ours.recv()
-    except EOFError:
-        process.join()
-        return _not_run(card, _how_it_ended(process.exitcode or 0), process.exitcode != BROKEN)
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+    with tempfile.TemporaryDirectory(prefix="replay-", ignore_cleanup_errors=True) as folder:
+        ours, theirs = _context.Pipe(duplex=False)
+        process = _context.Process(target=_send_day, args=(theirs, card, session, folder))
+        process.start()
+        theirs.close()
+        try:
+            found: CardDay | Report | AutoTraderError = ours.recv()
+        except EOFError:
+            process.join()
+            return _not_run(card, _how_it_ended(process.exitcode or 0), process.exitcode != BROKEN)
+        finally:
+            child.end(process)
+            process.join()
+            ours.close()
     if isinstance(found, AlgorithmFailed):
         return _not_run(card, str(found))
     if isinstance(found, AutoTraderError):
@@ -92,12 +95,15 @@ def _run(card: Report, session: Session) -> CardDay | Report:
     return found
 
 
-def _send_day(connection: Connection, card: Report, session: Session) -> None:
+def _send_day(connection: Connection, card: Report, session: Session, folder: str) -> None:
+    child.begin(folder)
     seconds = settings.current().algorithm_deadline_seconds
     announce = partial(signal.setitimer, signal.ITIMER_REAL, seconds)  # SIGALRM ends what hangs
     announce()
     try:
-        connection.send(CardReplay(card, session, announce).run())
+        with silence(errors=True):
+            day = CardReplay(card, session, announce).run()
+        connection.send(day)
     except AutoTraderError as error:
         connection.send(error)
 

@@ -31,10 +31,10 @@ def require(package: str, what: str) -> None:
 
 def add_to(result: Result) -> None:
     """Add what empyrical computes from daily returns, the same for buy and hold; without it, nothing."""
-    sessions = len(result.history.sessions)
+    days = [stamp[:10] for stamp in result.stamps]
+    sessions = len(set(days))  # those it went through
     if sessions < FEWEST_SESSIONS or find_spec("empyrical") is None:
         return
-    days = [stamp[:10] for stamp in result.stamps]
     capital = result.subject.capital
     own = _daily_returns(days, result.equity, capital)
     yardstick = _daily_returns(days, result.yardstick, capital)

@@ -1,9 +1,11 @@
 """One backtest from its subject to its result: read the history, play it, measure it."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from orchestra import decision
 from orchestra.backtest import history
 from orchestra.backtest.engine import INTERRUPTED, Engine, Run
 from orchestra.backtest.fills import CLOSE, FillRule
@@ -101,17 +103,31 @@ def backtest(
     yardstick = equity(rows, found.warmup, kept, capital)
     measured = measures(own, run.trades, capital)
     measured["buy_and_hold"] = measures(yardstick, kept, capital)
-    notes = found.notes + _notes(run, found)
-    return Result(subject, found, fill, run, own, yardstick, measured, notes)
+    return Result(subject, found, fill, run, own, yardstick, measured, _notes(run, found))
 
 
 def _notes(run: Run, found: History) -> list[str]:
-    """What a reader of the figures must know, in sentences."""
+    """What a reader of the figures must know, in sentences, the gravest first."""
     notes = []
     if run.stopped:
         why = "It was interrupted" if run.stopped == INTERRUPTED else f"It {run.stopped}"
         notes.append(f"{why}, after bar {found.rows[run.ended - 1][0]}.")
-    for what, counted in (("Failed", run.failed), ("Not filled", run.refused)):
-        for reason, count in counted.most_common(MOST_REASONS):
-            notes.append(f"{what} {count:,} times: {reason}")
-    return notes
+    return [
+        *notes,
+        *_counted("Failed", run.failed),
+        *found.notes,
+        *_counted("Not filled", run.refused),
+    ]
+
+
+def _counted(what: str, counted: Counter[str]) -> list[str]:
+    """How often, by what is alike but for its figures, the most frequent first."""
+    alike: dict[str, list[str]] = {}
+    for reason in counted:
+        alike.setdefault(decision.kind_of(reason), []).append(reason)
+    found = [(sum(counted[reason] for reason in reasons), reasons) for reasons in alike.values()]
+    found.sort(key=lambda each: each[0], reverse=True)
+    return [
+        f"{what} {count:,} times{', first' * (len(reasons) > 1)}: {reasons[0]}"
+        for count, reasons in found[:MOST_REASONS]
+    ]

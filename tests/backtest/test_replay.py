@@ -17,6 +17,7 @@ from system_databse import decision_journal, labels, order_journal, system_db_ma
 from system_databse.decision_journal import JournalledDecision
 from tests.backtest.conftest import Write, row
 from tests.conftest import Configure
+from tests.orchestra.test_left_behind import is_running
 
 OPENING = clock.parse("2024-06-04T13:30:00Z")
 COUNT = 30  # minutes that were lived
@@ -265,6 +266,35 @@ def test_a_card_that_hangs_or_dies_leaves_the_others_their_day(
     assert (good["minutes_equal"], good["equal"]) == (COUNT, True)
     assert hangs["error"] == "a run took longer than 1 s"
     assert dies["error"] == "its process died (exit code 3)"
+
+
+@pytest.mark.parametrize("raised", ["asyncio.CancelledError('late')", "KeyboardInterrupt('late')"])
+def test_whatever_a_run_raises_fails_its_minute_again(card: int, write: Write, raised: str) -> None:
+    write(f"import asyncio\nif current_time[14:16] == '38': raise {raised}\n{BODY}")
+    name = raised.partition("(")[0].rpartition(".")[2]
+    reason = f"guest.py line 11: {name}: late"
+    live(card, m8={"action": "failed", "shares": 0, "reason": reason})
+    found = replayed()
+    assert (found["minutes"], found["minutes_equal"], found["equal"]) == (COUNT, COUNT, True)
+    assert (found["pnl_live"], found["pnl_again"]) == (17.0, 17.0)
+
+
+def test_what_an_algorithm_starts_ends_with_its_day(
+    card: int, write: Write, tmp_path: Path
+) -> None:
+    write(
+        "import pathlib, subprocess\n"
+        f"path = pathlib.Path({str(tmp_path / 'pid')!r})\n"
+        "if not path.exists(): path.write_text(str(subprocess.Popen(['sleep', '300']).pid))\n"
+        f"{BODY}"
+    )
+    live(card)
+    assert replayed()["equal"]
+    pid = int((tmp_path / "pid").read_text())
+    deadline = clock.elapsed() + 10
+    while is_running(pid):
+        assert clock.elapsed() < deadline
+        clock.pause(0.02)
 
 
 @pytest.mark.parametrize(
