@@ -105,7 +105,7 @@ def replay(**arguments: Any) -> None:
 def sweep(**arguments: Any) -> None:
     """Try ALGORITHM with many values of its parameters over the past minutes of TICKER.
 
-    All cores are used. Ctrl-C keeps what was done.
+    All cores are used. Ctrl-C keeps what was done; so does a worker that dies, with exit code 1.
     """
     from orchestra.backtest import sweep_command
 

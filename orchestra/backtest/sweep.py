@@ -8,11 +8,9 @@ is what would have been chosen for the next one.
 
 import hashlib
 import os
-import signal
 import tempfile
 import threading
 from bisect import bisect_left, bisect_right
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from math import prod
 from operator import itemgetter
@@ -30,8 +28,6 @@ from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.base.market_calendar import MINUTE, MarketCalendar, Session
 from orchestra.subject import Subject
 
-CONNECT_SECONDS = 5.0  # a cluster that is there answers at once
-NICE = 10  # a sweep gives way to trading
 STAMP = itemgetter(0)  # of a row
 Values = dict[str, int | float]
 
@@ -103,33 +99,10 @@ def work_of(subject: Subject, found: History, fill: FillRule, parts: int) -> Wor
     )
 
 
-def local(work: Work, workers: int | None) -> tuple[Executor, Work | None]:
-    """An executor on this machine's cores; its processes keep the work, so that tasks go without it."""
-    return ProcessPoolExecutor(workers or os.cpu_count(), initializer=_keep, initargs=(work,)), None
-
-
-def cluster(work: Work, scheduler: str) -> tuple[Executor, Any]:
-    """An executor on an existing Dask cluster, and the work as it lies there once for each worker.
-
-    Raises BadInput where the package is missing or nobody answers.
-    """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise BadInput(
-            "--scheduler needs the package distributed:"
-            " .venv/bin/pip install --require-hashes -r requirements-research.txt"
-        ) from None
-    try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"The Dask scheduler {scheduler} does not answer: {error}") from None
-    return client.get_executor(pure=False), client.scatter(work, broadcast=True)
-
-
-def submit(executor: Executor, shared: Any, values: Values) -> "Future[Tried]":
-    """Hand one task to an executor."""
-    return executor.submit(try_out, shared, values)
+def keep(work: Work) -> None:
+    """Have this work at hand in this process, so that a choice can be tried without it."""
+    global _work
+    _work = work
 
 
 def try_out(work: Work | None, values: Values) -> Tried:
@@ -165,13 +138,6 @@ def walk_forward(tried: list[Tried]) -> list[Step]:
 def compounded(returns: list[float]) -> float:
     """What returns one after the other make together."""
     return prod(1 + each for each in returns) - 1
-
-
-def _keep(work: Work) -> None:
-    global _work
-    os.nice(NICE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to handle
-    _work = work
 
 
 def _unpacked(work: Work) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from concurrent.futures import BrokenExecutor, as_completed
+from concurrent.futures import Future
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import product
@@ -14,8 +14,10 @@ from orchestra import catalog, parameters, subject
 from orchestra.backtest import research, sweep
 from orchestra.backtest.command import read_history
 from orchestra.backtest.fills import FillRule
+from orchestra.backtest.output import interrupted_once, writing
 from orchestra.backtest.sweep import Tried, Values
-from orchestra.backtest.sweep_report import lines, report_of, write_csv
+from orchestra.backtest.sweep_report import Report, lines, report_of, write_csv
+from orchestra.backtest.sweep_workers import ClusterWorkers, LocalWorkers, Workers, WorkersLost
 from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.base.tickers import ticker as ticker_of
 from orchestra.subject import Subject
@@ -40,7 +42,10 @@ def run(
     plot: Path | None,
     as_json: bool,
 ) -> None:
-    """Try every choice of values and print what came of them, best first."""
+    """Try every choice of values and print what came of them, best first.
+
+    What ends it early, Ctrl-C or a worker's death, leaves the choices that are done to be printed.
+    """
     try:
         if plot is not None:
             research.require("matplotlib", "--plot")
@@ -49,23 +54,32 @@ def run(
         chosen = Subject(path, ticker_of(ticker), capital, choices[0])
         found = read_history(chosen.ticker, start, end, warmup)
         work = sweep.work_of(chosen, found, FillRule(fill, slippage_bps), parts)
-        tried = _try_all(work, choices, workers, scheduler)
-        report = report_of(work, tried, len(choices), found.notes)
-        if csv_file is not None:
-            write_csv(csv_file, report)
-        if plot is not None:
-            from orchestra.backtest.heat_map import draw  # matplotlib takes a second to load
-
-            draw(report, plot)
+        with interrupted_once():
+            by: Workers = (
+                ClusterWorkers(work, scheduler) if scheduler else LocalWorkers(work, workers)
+            )
+            tried, lost = _try_all(by, choices)
+            report = report_of(work, tried, len(choices), found.notes, lost)
+            click.echo(json.dumps(report) if as_json else "\n".join(lines(report)))
+            _write(report, csv_file, plot)
     except BadInput as error:
         raise click.UsageError(str(error)) from None
     except AutoTraderError as error:
         raise click.ClickException(str(error)) from None
-    except BrokenExecutor:
-        raise click.ClickException(
-            "A process of the sweep has died: the algorithm ended it, or memory ran out."
-        ) from None
-    click.echo(json.dumps(report) if as_json else "\n".join(lines(report)))
+    if lost:
+        raise click.ClickException(lost)
+
+
+def _write(report: Report, csv_file: Path | None, plot: Path | None) -> None:
+    """Write the files that are wished; after the report is printed, for a disk may be full."""
+    if csv_file is not None:
+        with writing(csv_file):
+            write_csv(csv_file, report)
+    if plot is not None:
+        from orchestra.backtest.heat_map import draw  # matplotlib takes a second to load
+
+        with writing(plot):
+            draw(report, plot)
 
 
 def choices_of(path: Path, ranges: tuple[str, ...]) -> list[Values]:
@@ -106,24 +120,23 @@ def _axis(text: str) -> tuple[str, list[int | float]]:
     return name.strip(), [int(each) if whole else float(each) for each in values]
 
 
-def _try_all(
-    work: sweep.Work, choices: list[Values], workers: int | None, scheduler: str | None
-) -> list[Tried]:
-    """What came of the choices, in their order; after Ctrl-C, of those that are done."""
-    if scheduler:
-        executor, shared = sweep.cluster(work, scheduler)
-    else:
-        executor, shared = sweep.local(work, workers)
-    futures = [sweep.submit(executor, shared, values) for values in choices]
-    done: dict[int, Tried] = {}
-    number = {future: n for n, future in enumerate(futures)}
-    with click.progressbar(length=len(choices), label="Trying", file=sys.stderr) as bar:
+def _try_all(workers: Workers, choices: list[Values]) -> tuple[list[Tried], str]:
+    """What came of the choices, in their order, and why not of all; after Ctrl-C, of those done."""
+    futures: list[Future[Tried]] = []
+    lost = ""
+    label = "Trying"
+    with workers, click.progressbar(length=len(choices), label=label, file=sys.stderr) as bar:
         try:
-            for future in as_completed(futures):
-                done[number[future]] = future.result()
+            for values in choices:
+                futures.append(workers.submit(values))
+            for _ in workers.answers(futures):
                 bar.update(1)
         except KeyboardInterrupt:
-            executor.shutdown(wait=False, cancel_futures=True)
-        else:
-            executor.shutdown()
-    return [done[n] for n in sorted(done)]
+            pass
+        except WorkersLost as error:
+            lost = str(error)
+    return [future.result() for future in futures if _is_answered(future)], lost
+
+
+def _is_answered(future: Future[Tried]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -7,7 +7,7 @@ from typing import Any
 from orchestra.backtest import sweep
 from orchestra.backtest.measures import BASIC
 from orchestra.backtest.sweep import Tried, Values, Work
-from orchestra.base.errors import BadInput
+from orchestra.base.errors import AutoTraderError, BadInput
 
 SHOWN = 10  # of the best, in the table
 FAILURES_SHOWN = 3
@@ -15,13 +15,18 @@ FAILURES_SHOWN = 3
 Report = dict[str, Any]
 
 
-def report_of(work: Work, tried: list[Tried], asked: int, notes: list[str]) -> Report:
+def report_of(
+    work: Work, tried: list[Tried], asked: int, notes: list[str], lost: str = ""
+) -> Report:
     """The one object that ``--json`` prints: choices best first, fractions of one.
 
-    Raises BadInput where not one of the ``asked`` choices could be tried.
+    ``lost`` says why not all of the ``asked`` choices are there, where nobody has interrupted it.
+    Raises BadInput where not one could be tried, AutoTraderError where none was answered by then.
     """
     usable = [each for each in tried if not each.failure]
     if not usable:
+        if lost:
+            raise AutoTraderError(lost)
         why = tried[0].failure if tried else "it was interrupted before the first one was done"
         raise BadInput(f"Not one choice could be tried: {why}")
     ranked = sorted(usable, key=lambda each: each.measures["return"], reverse=True)
@@ -46,7 +51,7 @@ def report_of(work: Work, tried: list[Tried], asked: int, notes: list[str]) -> R
         ],
         "walk_forward": _walk_forward(work, usable),
         "failed": [{"parameters": each.values, "failure": each.failure} for each in failed],
-        "notes": [*notes, *_notes(tried, failed, asked)],
+        "notes": [*notes, *_notes(tried, failed, asked, lost)],
     }
 
 
@@ -73,10 +78,11 @@ def _walk_forward(work: Work, usable: list[Tried]) -> Report:
     }
 
 
-def _notes(tried: list[Tried], failed: list[Tried], asked: int) -> list[str]:
+def _notes(tried: list[Tried], failed: list[Tried], asked: int, lost: str) -> list[str]:
     notes = []
     if len(tried) < asked:
-        notes.append(f"It was interrupted: {len(tried)} of {asked} choices are done.")
+        why = lost or "It was interrupted:"
+        notes.append(f"{why} {len(tried)} of {asked} choices are done.")
     return notes + [
         f"{_words(each.values)} failed: {each.failure}" for each in failed[:FAILURES_SHOWN]
     ]

@@ -3,10 +3,8 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,16 +16,13 @@ from orchestra.__main__ import main
 from orchestra.backtest import sweep
 from orchestra.backtest.sweep import Tried
 from orchestra.backtest.sweep_command import choices_of
-from orchestra.base import clock
 from orchestra.base.errors import BadInput
 from orchestra.base.settings import ROOT
 from tests.backtest.conftest import Write, answered, shelf
+from tests.backtest.dask_cluster import needs_distributed, running_cluster
 from tests.backtest.test_command import climb, store
 from tests.exchange_fixture import free_port
 
-needs_distributed = pytest.mark.skipif(
-    find_spec("distributed") is None, reason="the research requirements are not installed"
-)
 ENTRY = (sys.executable, "-m", "orchestra", "sweep")
 ALONE = ("--parts", "1", "--workers", "1")
 TIMES = ("--start", "2024-06-03", "--end", "2024-06-04")
@@ -162,14 +157,6 @@ def test_a_choice_that_fails_is_named_and_the_others_stand(write: Write) -> None
     assert "failed: It failed 3 times in a row" in found["notes"][0]
 
 
-def test_an_algorithm_that_ends_its_process_is_a_sentence(write: Write) -> None:
-    store(climb(780))
-    path = write("import os; os._exit(3)")
-    done = CliRunner().invoke(main, ["sweep", str(path), "AAPL", *TIMES, *ALONE])
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "Error: A process of the sweep has died" in done.stderr
-
-
 def test_another_tickers_bars_are_not_made_up(write: Write) -> None:
     store(climb(780))
     path = write("db_manager.get_latest_price('SPY')\nreturn ('hold', 0)")
@@ -187,96 +174,20 @@ def test_more_parts_than_sessions() -> None:
     assert "2 sessions cannot be cut into 3 parts." in done.stderr
 
 
-def test_ctrl_c_keeps_what_was_done(write: Write, tmp_path: Path) -> None:
-    store(climb(780))
-    (tmp_path / "done").mkdir()
-    path = write(
-        "import pathlib\n"
-        f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "while self.at > 3 and not (folder / 'go').exists(): pass\n"
-        "if current_time[:16] == '2024-06-05T13:30': (folder / 'done' / str(self.at)).touch()\n"
-        "return ('hold', 0)"
-    )
-    code = path.read_text().replace(
-        "class Algorithm:\n",
-        "class Algorithm:\n    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n",
-    )
-    path.write_text(code)
-    process = subprocess.Popen(
-        [*ENTRY, str(path), "AAPL", "--json", *TIMES, "--set", "at=1:30:1", *ALONE],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = clock.elapsed() + 60
-        while len(list((tmp_path / "done").iterdir())) < 3:
-            assert process.poll() is None and clock.elapsed() < deadline
-            clock.pause(0.02)
-        clock.pause(0.5)  # for the third answer to have come
-        process.send_signal(signal.SIGINT)
-        clock.pause(0.5)
-        (tmp_path / "go").touch()
-        output, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 0, errors
-    found = json.loads(output)
-    assert {each["parameters"]["at"] for each in found["choices"]} == {1, 2, 3}
-    assert found["notes"] == ["It was interrupted: 3 of 30 choices are done."]
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """A real scheduler and two workers, on loopback."""
-    address = f"tcp://127.0.0.1:{free_port()}"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    quiet = ["--no-dashboard"]
-    worker = [address, "--nthreads", "2", "--nworkers", "1", "--no-nanny", "--host", "127.0.0.1"]
-    commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], *quiet],
-        *[
-            ["worker", *worker, "--local-directory", str(tmp_path / f"dask-{n}"), *quiet]
-            for n in "12"
-        ],
-    ]
-    with (tmp_path / "dask.log").open("wb") as log:
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", "dask", *command],
-                env=environment,
-                cwd=tmp_path,
-                stdout=log,
-                stderr=log,
-            )
-            for command in commands
-        ]
-    yield address
-    for process in reversed(processes):
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @needs_distributed
-def test_a_dask_cluster_gives_the_same_answers(cluster: str) -> None:
+def test_a_dask_cluster_gives_the_same_answers(tmp_path: Path) -> None:
     """In a process of its own, as it is run: its client leaves threads behind."""
     store(wave(780))
     arguments = ["sma_crossover", "AAPL", *TIMES, "--set", "short=3:9:2", "--parts", "2"]
     here = swept(*arguments, "--workers", 1)
-    done = subprocess.run(
-        [*ENTRY, *arguments, "--json", "--scheduler", cluster],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    with running_cluster(tmp_path, threads=2) as cluster:
+        done = subprocess.run(
+            [*ENTRY, *arguments, "--json", "--scheduler", cluster.address],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == here
 
