@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 log = logging.getLogger("autotrader.api")
 Request = dict[str, Any]
+Process = subprocess.Popen[str]
 
 
 @dataclass
@@ -71,12 +73,19 @@ class BacktestDesk:
             self._known[begun.id] = begun
             while len(self._known) > KEPT:
                 self._known.popitem(last=False)
+        ending = contextlib.ExitStack()  # what is to be done when it is over
         try:
-            process = _process(request)
+            folder = ending.enter_context(
+                tempfile.TemporaryDirectory(prefix="preview-", ignore_cleanup_errors=True)
+            )
+            process = _process(request, folder)
+            ending.callback(_end, process)
+            watched = (begun, process, ending)
+            threading.Thread(target=self._watch, args=watched, daemon=True).start()
         except BaseException:  # no memory for it, say: the next one may still be started
+            ending.close()
             begun.status, begun.error = FAILED, "It could not be begun."
             raise
-        threading.Thread(target=self._watch, args=(begun, process), daemon=True).start()
         return begun
 
     def find(self, number: int) -> Backtest | None:
@@ -84,7 +93,7 @@ class BacktestDesk:
         with self._lock:
             return self._known.get(number)
 
-    def _watch(self, begun: Backtest, process: "subprocess.Popen[str]") -> None:
+    def _watch(self, begun: Backtest, process: Process, ending: contextlib.ExitStack) -> None:
         status, result = FAILED, None
         error: str | None = "It ended without an answer."
         try:
@@ -92,16 +101,17 @@ class BacktestDesk:
         except Exception as failure:
             log.exception("The backtest %d failed", begun.id, exc_info=failure)
         finally:
-            _end(process)
+            ending.close()
             sqlite.close_kept()  # this thread's look at the cycles
             # The status last: who reads "done" meanwhile finds the result
             begun.result, begun.error, begun.status = result, error, status
 
 
-def _process(request: Request) -> "subprocess.Popen[str]":
+def _process(request: Request, folder: str) -> Process:
     process = subprocess.Popen(
         [sys.executable, "-m", "orchestra", "preview", json.dumps(request)],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": folder},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -112,7 +122,7 @@ def _process(request: Request) -> "subprocess.Popen[str]":
     return process
 
 
-def _end(process: "subprocess.Popen[str]") -> None:
+def _end(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -121,7 +131,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
             stream.close()
 
 
-def _outcome(process: "subprocess.Popen[str]") -> tuple[str, dict[str, Any] | None, str | None]:
+def _outcome(process: Process) -> tuple[str, dict[str, Any] | None, str | None]:
     """Wait for the process; end it where it takes too long or a cycle is late."""
     begun, deadline = clock.now(), clock.elapsed() + LONGEST_SECONDS
     while True:

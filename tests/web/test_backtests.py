@@ -1,7 +1,11 @@
 """Backtests over HTTP: a real process for each, one at a time, which gives way to trading."""
 
+import json
 import os
+import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ import pytest
 from database import db_manager
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, nyse
+from orchestra.base.settings import ROOT
 from orchestra.simulator import Exchange
 from system_databse import cycle_journal
 from tests.conftest import Configure
@@ -114,6 +119,45 @@ def test_what_fails_says_so(mine: Callable[[str], None], locked: Api) -> None:
     assert asked(new_api(), algorithm_type="mine")["error"].startswith("It ended without an answer")
     mine(HANGS.replace("while True: pass", "return bytearray(4 * 1024**3)"))
     assert "MemoryError" in asked(new_api(), algorithm_type="mine")["error"]
+    mine(HANGS.replace("while True: pass", "raise KeyboardInterrupt('late')"))
+    assert asked(new_api(), algorithm_type="mine")["error"] == (
+        "It failed 3 times in a row: mine.py line 5: KeyboardInterrupt: late."
+    )
+
+
+def test_what_is_gravest_is_said_first(mine: Callable[[str], None], locked: Api) -> None:
+    """The dialog has room for one sentence: that it failed in half of its minutes."""
+    mine(
+        HANGS.replace(
+            "while True: pass",
+            "if current_time[15] in '02468': raise ValueError(current_time)\n"
+            "        return ('buy', 10**6)",
+        )
+    )
+    store(18)
+    failed, missing, refused = asked(locked, algorithm_type="mine")["result"]["notes"]
+    # Every second minute of 19 sessions and an hour
+    assert failed == ("Failed 3,735 times, first: mine.py line 5: ValueError: 2024-05-07T13:32:02Z")
+    assert missing.startswith("390 minutes of history are missing and count as without a trade: ")
+    assert refused.startswith("Not filled 3,")
+
+
+def test_what_an_algorithm_says_to_stderr_is_nobodys_to_keep(
+    mine: Callable[[str], None], locked: Api
+) -> None:
+    """The page's server would hold it all in memory."""
+    code = "import os, sys; print('x' * 1000, file=sys.stderr); os.write(2, b'raw')"
+    mine(HANGS.replace("while True: pass", f"{code}; return ('hold', 0)"))
+    store(19)
+    request = json.dumps({**BODY, "algorithm_type": "mine", "parameters": {}})
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestra", "preview", request],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["result"]["trades"] == 0
 
 
 def test_what_an_algorithm_starts_ends_with_its_backtest(
@@ -130,6 +174,27 @@ def test_what_an_algorithm_starts_ends_with_its_backtest(
     assert again.status_code == 202
     cycle_journal.record(clock.now(), 900.0, 1.0)
     assert ended(api, (again.json or {})["id"])["status"] == "stopped"
+
+
+def test_one_that_is_ended_leaves_no_file(
+    mine: Callable[[str], None], locked: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    begun = tmp_path / "begun"
+    mine(HANGS.replace("while", f"open({str(begun)!r}, 'w').close()\n        while"))
+    store(19)
+    api = new_api()
+    number = (api.post("/api/backtests", BODY | {"algorithm_type": "mine"}).json or {})["id"]
+    deadline = clock.elapsed() + 60
+    while not begun.exists():
+        assert clock.elapsed() < deadline
+        clock.pause(0.02)
+    cycle_journal.record(clock.now(), 900.0, 1.0)
+    assert ended(api, number)["status"] == "stopped"
+    assert list(temporary.iterdir()) == []
 
 
 def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
@@ -158,12 +223,19 @@ def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
     ended(api, (again.json or {})["id"])
 
 
+def no_thread(self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@pytest.mark.parametrize(
+    "patched", [(sys, "executable", "/no/such/python"), (threading.Thread, "start", no_thread)]
+)
 def test_one_that_could_not_be_begun_stands_in_nobodys_way(
-    locked: Api, monkeypatch: pytest.MonkeyPatch
+    locked: Api, monkeypatch: pytest.MonkeyPatch, patched: tuple[Any, str, Any]
 ) -> None:
     store(19)
-    with monkeypatch.context() as patched:
-        patched.setattr(sys, "executable", "/no/such/python")
+    with monkeypatch.context() as patch:
+        patch.setattr(*patched)
         assert_error(locked.post("/api/backtests", BODY), 500, "internal_error")
     assert locked.read("/api/backtests/1")["status"] == "failed"
     assert asked(locked)["status"] == "done"
