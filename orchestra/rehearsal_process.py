@@ -2,8 +2,10 @@
 
 import contextlib
 import faulthandler
+import math
 import multiprocessing
 import os
+import signal
 import sys
 from bisect import bisect_right
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from database import past_bars, schema, smart_fetch
 from database.bars import Row
 from database.past_bars import PastBars
 from orchestra import worker
+from orchestra.backtest import child
 from orchestra.backtest.play import seen_from
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import AutoTraderError
@@ -104,9 +107,9 @@ class RehearsalProcess:
         self._start()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and all that it has started."""
         self._connection.close()
-        self._process.kill()
+        child.end(self._process)
         self._process.join()
 
     def _start(self) -> None:
@@ -124,6 +127,7 @@ class RehearsalProcess:
 
 def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) -> None:
     """Run tasks from the pipe until it closes, with everything written going to the file ``screen``."""
+    os.setpgid(0, 0)  # what a run starts is ended with it
     with screen.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -135,15 +139,18 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
     smart_fetch.tell_instead_of_fetching(lacking.add)
     start = _memory("VmRSS")
     untouched = Untouched(connection.fileno(), chosen.algorithm_memory_mb)
+    longest = math.ceil(chosen.algorithm_deadline_seconds) + worker.ALONE_SECONDS
     connection.send("ready")
     with contextlib.suppress(EOFError, OSError):
         while True:
             lacking.clear()
             task, newest = connection.recv()
+            signal.alarm(longest)  # should the command have died meanwhile
             result = worker.run(task) if newest is None else _run_as_of(task, newest, lacking.add)
             memory = max(0.0, _memory("VmHWM") - start)
             left = untouched.changes(closely=True)
             connection.send(Heard(result, tuple(opened), memory, frozenset(lacking), left))
+            signal.alarm(0)
 
 
 def _run_as_of(task: Task, newest: str, lacking: Callable[[str], None]) -> Result:

@@ -19,6 +19,7 @@ from orchestra.base.market_calendar import MINUTE, nyse
 from orchestra.base.settings import ROOT
 from tests.conftest import Configure
 from tests.exchange_fixture import running_exchange
+from tests.orchestra.test_left_behind import is_running
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
 HEADER = "from database import db_manager\nimport system_db_manager\n"
@@ -102,6 +103,48 @@ def test_what_it_leaves_changed_is_told(folder: Path) -> None:
         "It leaves its worker changed (its folder, threads): such a worker is ended after its run, which"
         " takes time."
     ]
+
+
+def test_what_it_starts_ends_with_its_check(folder: Path, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    path = write(
+        folder,
+        "import subprocess; child = subprocess.Popen(['sleep', '300'])\n"
+        f"with open({str(pids)!r}, 'a') as file: file.write(f'{{child.pid}} ')\n"
+        "return ('hold', 0)",
+    )
+    checked(path, "--minutes", "2", code=0)
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) == 6  # two minutes, each asked three times
+    await_ends(started)
+
+
+def test_a_run_ends_itself_where_its_check_was_killed(folder: Path, tmp_path: Path) -> None:
+    """Nobody is left who would end it at its deadline."""
+    written = tmp_path / "pid"
+    path = write(
+        folder,
+        f"import os, pathlib; pathlib.Path({str(written)!r}).write_text(str(os.getpid()))\n"
+        "while True: pass",
+    )
+    command = [sys.executable, "-m", "orchestra", "check", str(path), "AAPL", "--minutes", "2"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        deadline = clock.elapsed() + 60
+        while not written.exists() or not written.read_text():
+            assert process.poll() is None and clock.elapsed() < deadline
+            clock.pause(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    await_ends([int(written.read_text())])
+
+
+def await_ends(pids: list[int]) -> None:
+    deadline = clock.elapsed() + 60
+    while any(map(is_running, pids)):
+        assert clock.elapsed() < deadline
+        clock.pause(0.05)
 
 
 def test_the_report_for_a_person() -> None:
