@@ -30,6 +30,7 @@ from orchestra.corrections import (
     restate,
     thaw,
 )
+from orchestra.exchange import figures
 from system_databse import (
     corporate_actions,
     heartbeats,
@@ -173,4 +174,6 @@ def _actions(kind: str, row: dict[str, Any]) -> list[CorporateAction]:
 
 
 def _plain(rate: object) -> str:
+    """A rate as text; one that is none makes the whole record no answer. Raises ValueError."""
+    figures.price(rate)
     return f"{Decimal(str(rate)).normalize():f}"

@@ -15,7 +15,7 @@ from orchestra import corrections
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, sqlite
-from orchestra.base.errors import BadInput
+from orchestra.base.errors import BadInput, ExchangeUnavailable
 from orchestra.base.market_calendar import floor_minute
 from orchestra.cycle import Cycle
 from orchestra.execution import Execution
@@ -245,6 +245,28 @@ def test_while_the_record_cannot_be_read_nothing_is_sold_in_shares_of_before(
         sale = system_db_manager.get_transactions(card)[0]
         assert (sale["type"], sale["shares"]) == ("sell", shares)
     assert "NVDA" not in wrapper.get_positions()
+
+
+@pytest.mark.parametrize("how", ["nan", "negative", "huge"])
+def test_a_record_whose_rates_are_none_is_no_record(
+    market: Exchange, wrapper: AlpacaWrapper, how: str
+) -> None:
+    """Remembered, such a split would end every cycle from then on, or freeze its ticker for good."""
+    card = bought(wrapper, 7)
+    split(market, 10)
+    refused = 0
+    for seed in range(8):
+        broken = {"name": "garble", "how": how, "seed": seed, "times": 1}
+        market.faults.add({**broken, "path": "/v1/corporate-actions"})
+        try:
+            follow(Splits(wrapper))
+        except ExchangeUnavailable:
+            refused += 1
+        assert corporate_actions.unsettled() == []
+    assert refused > 0
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(card) == 70
+    assert card_states.all_states() == {}
 
 
 def test_a_split_is_none_of_a_card_that_was_added_after_it(
