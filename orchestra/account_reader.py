@@ -65,6 +65,19 @@ class AccountReader:
             found = figures.rows(self._client().get("/positions"))
             return {figures.symbol(row["symbol"]): _held(row) for row in found}
 
+    def get_position(self, ticker: str) -> Decimal:
+        """Return the account's shares of one ticker (short ones below zero). Raises ExchangeUnavailable."""
+        try:
+            with exchange.answering():
+                row = figures.mapping(self._client().get(f"/positions/{ticker}"))
+                if figures.symbol(row["symbol"]) != ticker:
+                    raise ValueError(f"expected {ticker}, was {row['symbol']}")
+                return _held(row)
+        except ExchangeUnavailable as error:
+            if exchange.status_of(error.__cause__) == 404:
+                return Decimal(0)
+            raise
+
     def _client(self) -> "RESTClient":
         """This thread's client."""
         return exchange.reading_client()

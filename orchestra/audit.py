@@ -8,13 +8,14 @@ traded to repair.
 
 import logging
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
 from orchestra.base import clock, sqlite
 from orchestra.base.clock import Delay
 from orchestra.base.market_calendar import MINUTE
-from orchestra.corrections import Holding, freeze, holdings, take_from, thaw
+from orchestra.corrections import NOTHING, Holding, freeze, holdings, take_from, thaw
 from system_databse import (
     card_states,
     corporate_actions,
@@ -40,6 +41,7 @@ class Audit:
         self._wrapper = wrapper
         self._differences: dict[str, int] = {}
         self._look_far = True
+        self.has_looked = False  # whether the journal was completed since the start
 
     def orders(self, *, look_far: bool = False) -> None:
         """Enter our orders that the broker has and the journal does not, to be settled as open ones.
@@ -74,7 +76,7 @@ class Audit:
         for algo_id, orders in lost.items():
             self._unknown_card(algo_id, [order for order in orders if order.filled_shares > 0])
         system_db_manager.set_config(COMPLETE_UNTIL, began)
-        self._look_far = False
+        self._look_far, self.has_looked = False, True
 
     def positions(self) -> bool:
         """Compare each ticker's position with the ledger; True when a difference wants another look.
@@ -100,7 +102,13 @@ class Audit:
                 freeze(ticker, f"A card of {ticker} holds less than nothing: see its transactions.")
         seen: dict[str, int] = {}
         # Where no card holds shares the broker may still hold less: what was sold twice is short
-        for ticker in (held.keys() | frozen | running) - unclear:
+        concerned = held.keys() | frozen | running
+        newest = {card["ticker"]: card["id"] for card in all_cards}
+        for ticker in newest.keys() - concerned - unclear:
+            short = -at_broker.get(ticker, NOTHING)
+            if short > 0:
+                _tell_of_short(newest[ticker], ticker, short)
+        for ticker in concerned - unclear:
             cards = held.get(ticker, [])
             ledger = sum(card.shares for card in cards)
             missing = ledger - int(at_broker.get(ticker, 0) // 1)
@@ -113,6 +121,19 @@ class Audit:
                 seen[ticker] = missing
         self._differences = seen
         return bool(seen)
+
+    def lacking(self, tickers: set[str]) -> set[str]:
+        """Return those tickers of which the broker holds less than the ledger.
+
+        Raises ExchangeUnavailable.
+        """
+        at_broker = {ticker: self._wrapper.get_position(ticker) for ticker in tickers}
+        held = holdings()
+        return {
+            ticker
+            for ticker in tickers
+            if sum(card.shares for card in held.get(ticker, [])) > at_broker[ticker]
+        }
 
     def _charge(self, ticker: str, cards: list[Holding], missing: int, ledger: int) -> None:
         # Before the day's record is read it may be a reverse split that has made them fewer
@@ -151,6 +172,17 @@ class Audit:
         )
         if heartbeats.record_event_once("unknown-card", message, algo_id):
             log.error("%s", message)
+
+
+def _tell_of_short(algo_id: int, ticker: str, short: Decimal) -> None:
+    """Tell once of shares sold that nobody held, where no card is left that could be frozen for it."""
+    message = (
+        f"The broker is short {short.normalize():f} {ticker}, and no card holds any: what was sold by hand"
+        " may have been sold by a card too. Buy it back at the broker, unless the short position is"
+        " your own."
+    )
+    if heartbeats.record_event_once("short", message, algo_id):
+        log.error("%s", message)
 
 
 def _complete_until() -> datetime:

@@ -8,7 +8,7 @@ from database import arrivals, db_manager, smart_fetch
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
-from orchestra.asking import ask, who_is_asked
+from orchestra.asking import ask, journal_skipped, who_is_asked
 from orchestra.audit import Audit
 from orchestra.base import clock, systemd
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
@@ -29,6 +29,7 @@ from system_databse.decision_journal import JournalledDecision
 
 PREFETCHED_BARS = 200
 AUDIT_MINUTES = 5
+UNREAD = "the broker's list of orders could not be read since the start, fills may be missing here"
 
 log = logging.getLogger("autotrader.orchestrator")
 Card = dict[str, Any]
@@ -60,6 +61,8 @@ class Cycle:
     def run(self, minute: datetime) -> None:
         """Ask every running card once in the minute that starts at ``minute``, and trade."""
         self.met_damage = False
+        if not self._audit.has_looked:
+            self.audit()  # it failed at the start
         unsettled = self._settle()
         systemd.alive()
         card_states.clear_expired()
@@ -73,8 +76,12 @@ class Cycle:
         if session is not None:
             apply_brakes(cards, session, self._splits.in_doubt)
         strikes.resume_changed_files(cards)
+        if not self._audit.has_looked:  # a restored ledger would spend the same money twice
+            journal_skipped([(card, minute) for card in cards], f"not asked: {UNREAD}")
+            _explain_sales(f"Its sale waits: {UNREAD}.")
+            return
         # Before it is read who is asked: a card that is stopped in between sells its shares once
-        exits = self._exits(minute, unsettled)
+        exits = self._covered(self._exits(minute, unsettled))
         asked, not_asked = who_is_asked(cards, unsettled, self._splits.in_doubt, minute)
         decision_journal.record(not_asked)
         orders = self._execution.carry_out(exits)
@@ -208,6 +215,26 @@ class Cycle:
                 intents.append(Intent(algo_id, card["ticker"], "sell", shares, minute, exit=True))
         return intents
 
+    def _covered(self, exits: list[Intent]) -> list[Intent]:
+        """Leave out sales of what the broker may not hold: they could make the account short.
+
+        What is missing there is charged by the next audits; what is left then is sold.
+        """
+        if not exits:
+            return []
+        try:
+            lacking = self._audit.lacking({each.ticker for each in exits})
+            why = "Its sale waits: the broker holds less {} than the ledger, which is looked into."
+        except ExchangeUnavailable as error:
+            log.warning("Nothing is sold: the broker's positions could not be read: %s", error)
+            lacking = {each.ticker for each in exits}
+            why = "Its sale waits: what the broker holds of {} could not be read."
+        for each in exits:
+            if each.ticker in lacking:
+                self._audit_due = True
+                card_states.explain_stopping(each.algorithm_id, why.format(each.ticker))
+        return [each for each in exits if each.ticker not in lacking]
+
     def _finish_exits(self) -> None:
         unsettled = self._execution.unsettled_cards()
         for algo_id, state in card_states.all_states().items():
@@ -232,6 +259,12 @@ def _close_gaps(tickers: set[str], bar_minute: datetime) -> None:
         HistoricalFetcher().close_gaps(sorted(tickers), bar_minute)
     except AutoTraderError as error:
         log.warning("Bars of %s are missing: %s", clock.stamp(bar_minute), error)
+
+
+def _explain_sales(why: str) -> None:
+    for algo_id, state in card_states.all_states().items():
+        if state.state == "stopping":
+            card_states.explain_stopping(algo_id, why)
 
 
 def _met_damage(decision: JournalledDecision) -> bool:

@@ -10,6 +10,7 @@ OF_EVENT = {
     "brake": "brakes",
     "frozen": "freezes",
     "paused": "brakes",
+    "short": "freezes",
     "sold-by-hand": "freezes",
     "thawed": "freezes",
 }

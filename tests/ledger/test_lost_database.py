@@ -15,9 +15,17 @@ from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.execution import Execution
 from orchestra.simulator import Exchange
-from system_databse import card_calculations, order_journal, system_db_manager
+from orchestra.trading_loop import run_all_algorithms
+from system_databse import (
+    card_calculations,
+    card_states,
+    decision_journal,
+    order_journal,
+    system_db_manager,
+)
 from tests.conftest import Configure
-from tests.exchange_fixture import running_exchange, set_clock
+from tests.exchange_fixture import change, running_exchange, set_clock
+from tests.one_share import ONE_SHARE
 from tests.processes import Terminal, running_terminal
 
 SPEED = 150  # market minutes of 0.4 s: a cycle fits
@@ -145,8 +153,8 @@ def execution(market: Exchange) -> Iterator[Execution]:
     started.close()
 
 
-def new_card(ticker: str = "NVDA") -> int:
-    return system_db_manager.create_algorithm(ticker, "sma_crossover", 50_000)
+def new_card(ticker: str = "NVDA", algorithm: str = "sma_crossover") -> int:
+    return system_db_manager.create_algorithm(ticker, algorithm, 50_000)
 
 
 def filled_unrecorded(card: int, side: str, shares: int, *, minutes_ago: int = 0) -> None:
@@ -215,6 +223,29 @@ def test_a_trade_before_the_first_audit_hides_no_older_fill(
     order_journal.intend(card, "NVDA", "buy", 1, floor_minute(clock.now()))
     audited(execution)
     assert card_calculations.calculate_position(card) == 4
+
+
+def test_no_card_trades_on_a_ledger_that_may_lack_fills(market: Exchange, tmp_path: Path) -> None:
+    """The list of orders fails at the start: what was bought and is lost would be bought again."""
+    (tmp_path / "one_share.py").write_text(ONE_SHARE)
+    change(ALGORITHMS_DIR=tmp_path)
+    card, stopped = new_card(algorithm="one_share"), new_card(algorithm="one_share")
+    filled_unrecorded(card, "buy", 1)
+    filled_unrecorded(stopped, "buy", 1)
+    card_states.stop_and_sell(stopped)
+    market.faults.add({"name": "500", "path": "/v2/orders", "method": "GET", "times": 1})
+    set_clock("2024-06-04T14:31:05Z")
+    run_all_algorithms()
+    assert card_states.all_states()[stopped].reason.startswith("Its sale waits: the broker's list")
+    set_clock("2024-06-04T14:32:05Z")
+    run_all_algorithms()
+    assert AlpacaWrapper().get_positions() == {"NVDA": 1}
+    assert [row["shares"] for row in system_db_manager.get_transactions(card)] == [1]
+    assert card_calculations.calculate_position(stopped) == 0
+    assert card_states.all_states() == {}
+    (asked, not_asked), _ = decision_journal.page(card, None, 10)
+    assert (asked["action"], not_asked["action"]) == ("hold", "skipped")
+    assert not_asked["reason"].startswith("not asked: the broker's list of orders could not be read")
 
 
 def test_an_order_given_up_too_early_that_is_still_open_is_followed_again(

@@ -354,6 +354,23 @@ def test_a_short_position_freezes_cards_without_shares(wrapper: AlpacaWrapper) -
     )
 
 
+def test_a_short_position_is_told_of_once_where_no_card_is_left_to_be_frozen(
+    wrapper: AlpacaWrapper,
+) -> None:
+    sold = system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    system_db_manager.stop_algorithm(sold)
+    with closing(sqlite3.connect(settings.current().simulator_db)) as account, account:
+        account.executemany(
+            "INSERT INTO positions (symbol, qty, cost) VALUES (?, '-10', '-1000')",
+            [("NVDA",), ("TSLA",)],  # the second is no matter of any card
+        )
+    look(Audit(wrapper))
+    look(Audit(wrapper))
+    (message,) = events("short")
+    assert message.startswith("The broker is short 10 NVDA, and no card holds any")
+    assert card_states.all_states() == {}
+
+
 def test_other_programs_orders_are_none_of_ours(
     wrapper: AlpacaWrapper, execution: Execution
 ) -> None:
