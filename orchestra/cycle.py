@@ -93,7 +93,10 @@ class Cycle:
         wait_for_orders(orders, minute)
         systemd.alive()
         self._finish_exits()
-        self._complete_kept(cards, bar_minute)  # last: no running card waits for it
+        # Last: no running card waits for it
+        self._complete_kept(cards, bar_minute)
+        if session is not None:
+            self._splits.adjust_others(cards, session.day)
         if self._audit_due or minute.minute % AUDIT_MINUTES == 0:
             self.audit()
 

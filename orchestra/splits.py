@@ -8,7 +8,7 @@ While the record cannot be read, nothing is traded: the ledger may be in shares 
 """
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -45,6 +45,7 @@ SPLITS = ("forward_splits", "reverse_splits")
 TICKER_FIELDS = ("symbol", "old_symbol", "acquiree_symbol", "source_symbol")
 DAY_FIELDS = ("ex_date", "effective_date", "process_date")
 HARMLESS = ("cash_dividends", "stock_dividends_cash")
+OTHERS_LOOKED_BACK = timedelta(days=7)  # a day on which the record could not be read is made up for
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -55,6 +56,7 @@ class Splits:
     def __init__(self, wrapper: AlpacaWrapper) -> None:
         self._wrapper = wrapper
         self._read_on: date | None = None
+        self._others_since: date | None = None  # None: done for today
         # Tickers of which it is not known whether they were split: nothing is traded on them
         self.in_doubt: set[str] = set()
 
@@ -82,13 +84,31 @@ class Splits:
         # A sale asked for after its card was frozen waits as well: it is in shares of before
         self.in_doubt = {action.ticker for action in corporate_actions.unsettled()}
 
+    def adjust_others(self, cards: list[dict[str, Any]], day: date) -> None:
+        """Once a day, have the history of split tickers without cards fetched anew, adjusted.
+
+        A card that is added afterwards, or an algorithm that looks beyond its ticker, sees no step.
+        """
+        since, self._others_since = self._others_since, None
+        others = set(db_manager.tickers()) - _oldest_cards({card["id"] for card in cards}).keys()
+        if since is None or not others:
+            return
+        try:
+            for action in _record(sorted(others), since, day):
+                _forget_before(action)
+        except ExchangeUnavailable as error:
+            log.warning("Splits of tickers without cards could not be looked up: %s", error)
+
     def _read_record(self, added: dict[str, str], day: date) -> None:
         """Note what was done to these tickers since each one's oldest card was ``added``."""
         first = min(corporate_actions.read_on() or day, day)
         for action in _record(sorted(added), first, day) if added else []:
             if added[action.ticker] < clock.stamp(new_york(action.day, "09:30")):
                 corporate_actions.note(action)
+            else:
+                _forget_before(action)
         corporate_actions.note_read(day)
+        self._others_since = min(first, day - OTHERS_LOOKED_BACK)
 
     def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
         ledger = sum(card.shares for card in cards)
@@ -129,6 +149,13 @@ class Splits:
         if action.ticker not in {each.ticker for each in corporate_actions.unsettled()}:
             thaw(action.ticker)
         log.info("%s", message)
+
+
+def _forget_before(action: CorporateAction) -> None:
+    """Drop a ticker's bars of before a split in which no card held shares; known ones were dropped."""
+    if action.is_split and not corporate_actions.is_known(action):
+        db_manager.forget_history(action.ticker)
+        corporate_actions.note(action, settled=True)
 
 
 def _oldest_cards(running: set[int]) -> dict[str, str]:

@@ -56,14 +56,34 @@ def note_read(day: date) -> None:
     system_db_manager.set_config(READ_ON, day.isoformat())
 
 
-def note(action: CorporateAction) -> None:
-    """Remember an action; one that is known keeps its state."""
+def note(action: CorporateAction, *, settled: bool = False) -> None:
+    """Remember an action; one that is known keeps its state. ``settled``: it is no matter of the ledger."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         connection.execute(
             "INSERT INTO corporate_actions (ticker, day, kind, new, old, settled)"
-            " VALUES (?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-            (action.ticker, action.day.isoformat(), action.kind, action.new, action.old),
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                action.ticker,
+                action.day.isoformat(),
+                action.kind,
+                action.new,
+                action.old,
+                int(settled),
+            ),
         )
+
+
+def is_known(action: CorporateAction) -> bool:
+    """Say whether an action was noted before, whatever came of it."""
+    row = (
+        system_db_manager.ledger()
+        .execute(
+            "SELECT 1 FROM corporate_actions WHERE ticker = ? AND day = ? AND kind = ?",
+            (action.ticker, action.day.isoformat(), action.kind),
+        )
+        .fetchone()
+    )
+    return row is not None
 
 
 def unsettled() -> list[CorporateAction]:

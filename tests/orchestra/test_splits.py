@@ -169,6 +169,47 @@ def test_the_history_has_no_step_where_the_split_was(
         assert new["close"] == pytest.approx(old["close"] / 10, abs=0.01)
 
 
+def closes() -> list[float]:
+    return [bar["close"] for bar in db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)]
+
+
+def test_a_card_that_is_added_after_a_split_sees_no_step_in_what_was_stored_before(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """Its ticker had no card over the weekend: one was stopped on Friday, or only looked at in the page."""
+    system_db_manager.stop_algorithm(
+        system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    )
+    split(market, 10)
+    runner, execution = AlgorithmRunner(workers=1), Execution(wrapper)
+    stream = WebSocketManager(NoStream())
+    cycle = Cycle(execution, Audit(wrapper), Splits(wrapper), runner, stream)
+    set_clock("2024-06-10T13:31:04Z")
+    cycle.run(floor_minute(clock.now()))
+    execution.close()
+    runner.close()
+    set_clock("2024-06-10T13:41:04Z")
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    found = closes()
+    assert len(found) == 60 and max(found) < 2 * min(found)
+
+
+def test_nor_does_one_that_was_added_before_the_trader_knew_of_the_split(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """The trader starts late on the day; what is known once is not fetched again with each start."""
+    split(market, 10)
+    set_clock("2024-06-10T13:40:02Z")
+    system_db_manager.create_algorithm("NVDA", "sma_crossover", 50_000)
+    follow(Splits(wrapper))
+    found = closes()
+    assert len(found) == 60 and max(found) < 2 * min(found)
+    newest = db_manager.newest_bar("NVDA")
+    follow(Splits(wrapper))
+    assert newest is not None and db_manager.newest_bar("NVDA") == newest
+    assert corporate_actions.unsettled() == [] and card_states.all_states() == {}
+
+
 def test_a_card_without_shares_gets_the_adjusted_history_too(
     market: Exchange, wrapper: AlpacaWrapper
 ) -> None:
