@@ -193,9 +193,11 @@ def _record(tickers: list[str], first: date, last: date) -> list[CorporateAction
 def _actions(kind: str, row: dict[str, Any]) -> list[CorporateAction]:
     day = next((row[name] for name in DAY_FIELDS if row.get(name)), None)
     ticker = next((row[name] for name in TICKER_FIELDS if row.get(name)), None)
-    if day is None or ticker is None:
-        return []
     is_split = kind in SPLITS
+    if day is None or ticker is None:
+        if is_split:
+            raise ValueError("expected a split's ticker and day")
+        return []
     new, old = (_plain(row["new_rate"]), _plain(row["old_rate"])) if is_split else ("0", "0")
     return [CorporateAction(str(ticker), date.fromisoformat(day), kind, new, old)]
 

@@ -288,8 +288,8 @@ def test_while_the_record_cannot_be_read_nothing_is_sold_in_shares_of_before(
     assert "NVDA" not in wrapper.get_positions()
 
 
-@pytest.mark.parametrize("how", ["nan", "negative", "huge"])
-def test_a_record_whose_rates_are_none_is_no_record(
+@pytest.mark.parametrize("how", ["nan", "negative", "huge", "null", "missing"])
+def test_a_record_of_nonsense_is_no_record(
     market: Exchange, wrapper: AlpacaWrapper, how: str
 ) -> None:
     """Remembered, such a split would end every cycle from then on, or freeze its ticker for good."""
