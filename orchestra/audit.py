@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.alpaca_wrapper import AlpacaWrapper, BrokerOrder
-from orchestra.base import clock, sqlite
+from orchestra.base import clock, logs, sqlite
 from orchestra.base.clock import Delay
 from orchestra.base.market_calendar import MINUTE
 from orchestra.corrections import NOTHING, Holding, freeze, holdings, take_from, thaw
@@ -68,11 +68,19 @@ class Audit:
                     order_journal.reopen(order.client_order_id)
             elif not _is_of_card(order, cards.get(algo_id), minute):
                 lost.setdefault(algo_id, []).append(order)
-            elif not is_nothing:
-                log.warning("Order %s was missing in the journal", order.client_order_id)
-                order_journal.adopt(
-                    order.client_order_id, algo_id, order.ticker, order.side, order.shares, minute
-                )
+            else:
+                if order.client_order_id.endswith(order_journal.EXIT):
+                    _stop_again(algo_id)
+                if not is_nothing:
+                    log.warning("Order %s was missing in the journal", order.client_order_id)
+                    order_journal.adopt(
+                        order.client_order_id,
+                        algo_id,
+                        order.ticker,
+                        order.side,
+                        order.shares,
+                        minute,
+                    )
         for algo_id, orders in lost.items():
             self._unknown_card(algo_id, [order for order in orders if order.filled_shares > 0])
         system_db_manager.set_config(COMPLETE_UNTIL, began)
@@ -172,6 +180,20 @@ class Audit:
         )
         if heartbeats.record_event_once("unknown-card", message, algo_id):
             log.error("%s", message)
+
+
+def _stop_again(algo_id: int) -> None:
+    """Stop a card whose sale by a stop was lost with the stop itself: nobody else sends such an order."""
+    card = system_db_manager.get_algorithm(algo_id)
+    if card is not None and card["status"] == "running":
+        message = (
+            "It was stopped and sold before the ledger was restored: it is stopped again, and what it"
+            " still holds is sold."
+        )
+        # The event first: after a crash in between it is told twice, not never
+        heartbeats.record_event("stopped-again", message, algo_id)
+        card_states.stop_and_sell(algo_id)
+        log.warning("%s: %s", logs.about(algo_id, card["ticker"]), message)
 
 
 def _tell_of_short(algo_id: int, ticker: str, short: Decimal) -> None:

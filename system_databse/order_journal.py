@@ -19,6 +19,7 @@ from system_databse import card_calculations, system_db_manager
 ID_FORM = re.compile(r"(?P<card>\d{1,12})-(?P<minute>\d{8}T\d{4}Z)-(buy|sell|exit)")
 NOISE = 1e-6  # dollars; sums of cents in floats are off by less
 UNFILLED_STATES = ("refused", "expired", "cancelled", "lost")
+EXIT = "-exit"  # the end of the client_order_id of a stop's sale
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class JournalledOrder:
     @property
     def is_exit(self) -> bool:
         """Whether it sells what a stopped card holds."""
-        return self.client_order_id.endswith("-exit")
+        return self.client_order_id.endswith(EXIT)
 
 
 def client_order_id(algo_id: int, minute: datetime, kind: str) -> str:

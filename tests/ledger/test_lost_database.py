@@ -245,7 +245,30 @@ def test_no_card_trades_on_a_ledger_that_may_lack_fills(market: Exchange, tmp_pa
     assert card_states.all_states() == {}
     (asked, not_asked), _ = decision_journal.page(card, None, 10)
     assert (asked["action"], not_asked["action"]) == ("hold", "skipped")
-    assert not_asked["reason"].startswith("not asked: the broker's list of orders could not be read")
+    assert not_asked["reason"].startswith(
+        "not asked: the broker's list of orders could not be read"
+    )
+
+
+@pytest.mark.parametrize("filled", [True, False])
+def test_a_card_that_was_stopped_and_sold_since_the_backup_does_not_trade_again(
+    market: Exchange, execution: Execution, filled: bool
+) -> None:
+    """The restored ledger has it running; the broker has a sale that only a stop can have sent."""
+    card = new_card()
+    filled_unrecorded(card, "buy", 4)
+    if not filled:
+        market.faults.add({"name": "reject", "times": 1})
+    wrapper = AlpacaWrapper()
+    minute = floor_minute(clock.now()) + MINUTE
+    identity = order_journal.client_order_id(card, minute, "exit")
+    wrapper.follow(wrapper.submit("NVDA", "sell", 3, identity))
+    audited(execution)
+    audited(execution)
+    assert system_db_manager.get_all_algorithms("running") == []
+    assert card_states.all_states()[card].state == "stopping"
+    assert card_calculations.calculate_position(card) == (1 if filled else 4)
+    assert len(events("stopped-again")) == 1
 
 
 def test_an_order_given_up_too_early_that_is_still_open_is_followed_again(
