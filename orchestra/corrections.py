@@ -4,12 +4,11 @@ import logging
 import math
 import sqlite3
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
 from database import db_manager
-from orchestra.base import logs, sqlite
+from orchestra.base import clock, logs, sqlite
 from orchestra.base.errors import BadInput
 from orchestra.base.market_calendar import new_york
 from system_databse import (
@@ -92,7 +91,7 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
         raise BadInput(f"No card of {ticker} is frozen: there is nothing to accept.")
     actions = _unsettled(ticker)
     splits = [each for each in actions if each.is_split]
-    price = _price_before(ticker, splits[0].day) if splits else None
+    price = _price_before(ticker, splits) if splits else None
     if splits:
         db_manager.forget_history(ticker)  # it is fetched again, adjusted
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
@@ -193,10 +192,20 @@ def _fill_up(connection: sqlite3.Connection, ticker: str) -> None:
             )
 
 
-def _price_before(ticker: str, day: date) -> float | None:
-    """The last price in the shares of before a day; None where no bar is stored."""
-    bar = db_manager.newest_bar(ticker, new_york(day, "09:30"))
-    return None if bar is None else float(bar["close"])
+def _price_before(ticker: str, splits: list[CorporateAction]) -> float | None:
+    """The price of a share of before the splits; None where no bar is stored.
+
+    By the first bar of after them: only that is in new shares for certain, one of before may have been
+    fetched since, adjusted. Without one, as in the first minute, by the last of before.
+    """
+    since = new_york(splits[-1].day, "09:30")
+    until = clock.stamp(max(clock.now(), since))
+    after = db_manager.get_historical_data(ticker, clock.stamp(since), until)
+    if after:
+        ratio = math.prod(each.ratio for each in splits)
+        return float(after[0]["close"]) * float(ratio)
+    before = db_manager.newest_bar(ticker, new_york(splits[0].day, "09:30"))
+    return None if before is None else float(before["close"])
 
 
 def _follow_splits(

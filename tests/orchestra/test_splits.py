@@ -517,6 +517,27 @@ def test_a_reverse_split_that_the_owner_accepts_makes_no_money(
     assert sum(worth.today_pnl for worth in today.values()) == pytest.approx(0, abs=0.05)
 
 
+def test_nor_does_one_whose_history_was_fetched_after_it(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """The terminal was off over the split: the price of the day before is in new shares already."""
+    card = bought(wrapper, 10)
+    market.faults.add(
+        {"name": "split", "symbol": "NVDA", "day": SPLIT_DAY.isoformat(), "ratio": 0.25}
+    )
+    set_clock("2024-06-10T13:35:02Z")
+    bars = db_manager.get_data_for_algorithm("NVDA", "last_n_bars", n=60)
+    follow(Splits(wrapper))
+    assert card_states.all_states()[card].state == "frozen"
+    spent = card_calculations.calculate_invested_amount(card)
+    corrections.accept_broker_figure("NVDA", Decimal(2))
+    first = next(bar["close"] for bar in bars if bar["timestamp"] >= "2024-06-10")
+    # Ten shares were two and a half, and the half is paid out
+    in_lieu = spent - card_calculations.calculate_invested_amount(card)
+    assert in_lieu == pytest.approx(0.5 * first, abs=0.01)
+    assert card_calculations.calculate_position(card) == 2
+
+
 def test_two_cards_each_get_their_own_shares(market: Exchange, wrapper: AlpacaWrapper) -> None:
     first, second = bought(wrapper, 4), bought(wrapper, 6)
     split(market, 0.5)
