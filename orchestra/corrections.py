@@ -5,7 +5,6 @@ import math
 import sqlite3
 from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 
 from database import db_manager
 from orchestra.base import clock, logs, sqlite
@@ -24,6 +23,7 @@ from system_databse.corporate_actions import CorporateAction
 
 NOTHING = Decimal(0)
 CALLED_OFF = "Its sale was called off: sell its shares again afterwards."
+STOCK_DIVIDEND = "stock_dividends"  # the one kind that makes shares more, but for splits
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -77,7 +77,8 @@ def take_from(
 def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
     """Take the broker's figure for a frozen ticker into the ledger, and let its cards go on.
 
-    Where a split is what froze it, the cards follow that: their worth stays, and history is adjusted.
+    Where a split is what froze it, the cards follow that: their worth stays, and history is adjusted. What
+    the broker holds beyond that is the owner's own.
     Raises BadInput where no card of the ticker is frozen, an order for it is under way, today's record of
     splits was not read yet, or the figure is no whole number of shares above or equal to zero.
     """
@@ -111,7 +112,7 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
             _follow_splits(connection, cards, int(at_broker), splits, price)
         elif difference > 0:
             take_from(connection, ticker, _frozen_first(cards, frozen), difference, labels.ACCEPTED)
-        elif difference < 0:
+        elif difference < 0 and any(each.kind == STOCK_DIVIDEND for each in actions):
             _spread(connection, ticker, [c for c in cards if c.algorithm_id in frozen], -difference)
         corporate_actions.settle(connection, ticker)
         connection.executemany(
@@ -217,10 +218,12 @@ def _follow_splits(
 ) -> None:
     """Turn the cards' shares into these, in proportion, each at what the splits have made of its price.
 
-    What is left of their worth is the cash that the broker pays in lieu of a fraction.
+    What is left of their worth is the cash that the broker pays in lieu of a fraction. Shares beyond what
+    the splits make of the cards' are the owner's own.
     """
     held = sum(card.shares for card in cards)
-    ratio = max(math.prod(each.ratio for each in splits), Fraction(shares, held))
+    ratio = math.prod(each.ratio for each in splits)
+    shares = min(shares, int(held * ratio))
     note = ", ".join(each.sentence for each in splits)
     for card in cards:
         given = shares * card.shares // held

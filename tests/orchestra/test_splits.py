@@ -538,6 +538,35 @@ def test_nor_does_one_whose_history_was_fetched_after_it(
     assert card_calculations.calculate_position(card) == 2
 
 
+def test_accepting_a_split_gives_no_card_the_owners_own_shares(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    wrapper.place_market_buy("NVDA", 9)
+    split(market, 10)
+    follow(Splits(wrapper))
+    before = worth(card)
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert card_calculations.calculate_position(card) == 70
+    assert worth(card) == pytest.approx(before, abs=0.005)
+    assert wrapper.get_positions()["NVDA"] == 160
+    assert card_states.all_states() == {} and corporate_actions.unsettled() == []
+
+
+@pytest.mark.parametrize(("kind", "shares"), [("spin_offs", 10), ("stock_dividends", 15)])
+def test_nor_does_accepting_anything_else_but_what_makes_shares_more(
+    market: Exchange, wrapper: AlpacaWrapper, kind: str, shares: int
+) -> None:
+    card = bought(wrapper, 10)
+    wrapper.place_market_buy("NVDA", 5)
+    set_clock(MONDAY)
+    corporate_actions.note(CorporateAction("NVDA", SPLIT_DAY, kind, "0", "0"))
+    follow(Splits(wrapper))
+    corrections.accept_broker_figure("NVDA", Decimal(15))
+    assert card_calculations.calculate_position(card) == shares
+    assert card_states.all_states() == {}
+
+
 def test_two_cards_each_get_their_own_shares(market: Exchange, wrapper: AlpacaWrapper) -> None:
     first, second = bought(wrapper, 4), bought(wrapper, 6)
     split(market, 0.5)
