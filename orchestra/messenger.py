@@ -7,7 +7,7 @@ it was told, so one that is out of reach is told later, in one message, and hold
 
 import hashlib
 import logging
-import sqlite3
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -15,8 +15,7 @@ from typing import Any
 
 from orchestra import headlines
 from orchestra.base import clock, hiding, settings
-from orchestra.base.errors import AutoTraderError
-from orchestra.silence import Silence
+from orchestra.silence import LEDGER_FAILS, Silence
 from orchestra.troubles import Troubles
 from system_databse import heartbeats, news
 
@@ -27,8 +26,11 @@ NOT_INSTALLED = (
 )
 POLL_SECONDS = 2.0
 RETRY_SECONDS, LONGEST_RETRY_SECONDS = 15.0, 600.0
-MOST_LINES = 20  # of one message
-SAID_AGAIN_SECONDS = 3600.0  # after which the same sentence is news again
+MOST_LINES, LONGEST_LINE = 20, 500  # of one message; characters
+SAID_AGAIN_SECONDS = (
+    3600.0  # after which the same sentence is news again, with another stamp in it or not
+)
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z")
 
 log = logging.getLogger("autotrader.api")
 
@@ -53,20 +55,29 @@ class Messenger:
         self._mark = news.mark_of(self._listener)
 
     def look(self) -> None:
-        """Tell what is new, if anything is; where it cannot be told, later."""
+        """Tell what is new, if anything is; where it cannot be told, later.
+
+        Raises where the ledger cannot be read, once what is known without it is told, or not written.
+        """
         self._own += self._heard_here()
         if clock.elapsed() < self._not_before:
             return
-        if self._mark is None:
-            self.listen()
-        assert self._mark is not None
-        items, mark = news.since(self._mark)
+        try:
+            if self._mark is None:
+                self.listen()
+            assert self._mark is not None
+            items, mark = news.since(self._mark)
+        except LEDGER_FAILS:
+            if self._own and self._send(self._own):
+                self._own = []
+            raise
         told = self._own + self._worth_telling(items)
         if told and not self._send(told):
             return
+        # First: that it is told may not be written down for days, and is no reason to tell it again
+        self._mark, self._own = mark, []
         if told:
             news.keep_mark(self._listener, mark)
-        self._mark, self._own = mark, []
 
     def _heard_here(self) -> list[tuple[str, str]]:
         """What is told by the signs of life alone; of a trader that is silent nothing else is known."""
@@ -83,25 +94,24 @@ class Messenger:
             if topic not in _wanted():
                 continue
             if item.kind in ("event", "refusal"):
-                if now - self._said.get(sentence, -SAID_AGAIN_SECONDS) < SAID_AGAIN_SECONDS:
+                same = STAMP.sub("", sentence)
+                if now - self._said.get(same, -SAID_AGAIN_SECONDS) < SAID_AGAIN_SECONDS:
                     continue
-                self._said[sentence] = now
+                self._said[same] = now
             found.append((topic, sentence))
         self._said = {s: at for s, at in self._said.items() if now - at < SAID_AGAIN_SECONDS}
         return found
 
     def _send(self, told: list[tuple[str, str]]) -> bool:
-        lines = [sentence for _, sentence in told[:MOST_LINES]]
-        if len(told) > MOST_LINES:
-            lines.append(f"and {len(told) - MOST_LINES} more.")
         urgent = any(topic in headlines.URGENT for topic, _ in told)
-        failure = send(self._service, "\n".join(lines), urgent=urgent)
+        text = fitting([sentence for _, sentence in told], self._service.body_maxlen)
+        failure = send(self._service, text, urgent=urgent)
         if failure:
             self.trouble = f"{self.name} could not be told since {clock.stamp()}: {failure}"
             self._not_before = clock.elapsed() + self._retry_seconds
             self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
             for _, sentence in told:
-                self._said.pop(sentence, None)
+                self._said.pop(STAMP.sub("", sentence), None)
             log.warning("%s", self.trouble)
             return False
         self.trouble, self._retry_seconds = "", RETRY_SECONDS
@@ -110,6 +120,26 @@ class Messenger:
 
 def _wanted() -> Collection[str]:
     return settings.current().notify_about or settings.NOTIFY_TOPICS
+
+
+def fitting(sentences: list[str], longest: int) -> str:
+    """Return a message of as many sentences as a service takes, a line each; the others are counted.
+
+    One beyond the ``longest`` characters would be refused today, and at each later try.
+    """
+    room = longest // 2  # the rest is for the title, and what the service's own form makes of signs
+    widest = min(room, LONGEST_LINE)
+    lines: list[str] = []
+    for sentence in sentences[:MOST_LINES]:
+        line = hiding.hide(sentence)  # whole: half a key could not be told
+        line = line if len(line) <= widest else f"{line[: widest - 3]}..."
+        if len(line) > room:
+            break
+        lines.append(line)
+        room -= len(line) + 1
+    if len(lines) < len(sentences):
+        lines.append(f"and {len(sentences) - len(lines)} more.")
+    return "\n".join(lines)
 
 
 def send(service: Any, text: str, *, urgent: bool = False) -> str:
@@ -194,5 +224,5 @@ def _ledger_may_fail() -> Iterator[None]:
     """Go on where the ledger cannot be read or written at the moment: health tells of that."""
     try:
         yield
-    except (AutoTraderError, OSError, sqlite3.Error) as error:
+    except LEDGER_FAILS as error:
         log.warning("Nothing can be told at the moment: %s", error)

@@ -1,7 +1,7 @@
 """Notices, from another process, when a part's trouble has begun to last, and when it is over.
 
-For what has no event of its own: a broker out of reach, a stream that brings nothing. A short one is over
-before anybody could do anything about it, and is told to nobody.
+For what has no event of its own: a broker out of reach, a stream that brings nothing, cycles that fail one
+after the other. A short one is over before anybody could do anything about it, and is told to nobody.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ NAMES = {
     "backups": "the backups",
     "deadman": "the call to DEADMAN_URL",
     "disk": "the disk",
+    "orchestrator": "the trader",  # last: what it waits for may be another part's trouble
 }
 
 
@@ -64,7 +65,12 @@ class Troubles:
         if not chosen.deadman_url:
             parts.pop("deadman", None)  # what it said while there was one
         parts["disk"] = disk.condition({*folders, chosen.log_dir})
-        return {part: parts[part][1] for part in NAMES if parts.get(part, ("ok",))[0] != "ok"}
+        found: dict[str, str] = {}
+        for part in NAMES:
+            status, message = parts.get(part, ("ok", ""))
+            if status != "ok" and message not in found.values():
+                found[part] = message
+        return found
 
 
 def _patience() -> float:

@@ -16,6 +16,7 @@ class PostOffice:
         self.calls: list[str] = []
         self.hangs = threading.Event()
         self.refuses = False
+        self.longest = 100_000  # characters of a message; a longer one is refused
         self._ends = threading.Event()
         office = self
 
@@ -25,15 +26,16 @@ class PostOffice:
                 self._answer()
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if not office.hangs.is_set() and not office.refuses:
-                    office.messages.append(json.loads(body))
-                self._answer()
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                too_long = len(body["message"]) > office.longest
+                if not office.hangs.is_set() and not office.refuses and not too_long:
+                    office.messages.append(body)
+                self._answer(too_long)
 
-            def _answer(self) -> None:
+            def _answer(self, too_long: bool = False) -> None:
                 if office.hangs.is_set():
                     office._ends.wait()
-                self.send_response(500 if office.refuses else 200)
+                self.send_response(500 if office.refuses else 400 if too_long else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

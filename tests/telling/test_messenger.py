@@ -1,16 +1,18 @@
 """What somebody far from the wall is told, once, also after a service was out of reach."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 from orchestra import messenger, silence, troubles
 from orchestra.base import clock, settings, sqlite
-from orchestra.base.errors import SettingsError
+from orchestra.base.errors import LedgerGone, SettingsError
 from orchestra.base.settings import ROOT
 from orchestra.messenger import Messenger
 from system_databse import daily_reports, heartbeats, labels, order_journal, system_db_manager
@@ -105,6 +107,15 @@ def test_a_refusal_in_every_minute_is_told_once(office: PostOffice, card: int) -
     assert len(office.lines) == 1
 
 
+def test_a_trader_that_ends_again_and_again_is_told_once_an_hour(office: PostOffice) -> None:
+    telling = teller()
+    for second in range(10, 60, 5):
+        message = f"The trader was started again; it had left at 2024-06-04T14:29:{second}Z."
+        heartbeats.record_event("restarted", message)
+        telling.look()
+    assert len(office.lines) == 1
+
+
 def test_corrections_are_no_fills(office: PostOffice, card: int) -> None:
     telling = teller()
     with sqlite.transaction(system_db_manager.ledger()) as connection:
@@ -140,6 +151,24 @@ def test_a_service_out_of_reach_is_told_later_in_one_message(office: PostOffice,
     lines = message["message"].splitlines()
     assert lines[0].startswith("NVDA: bought 1 ") and lines[19].startswith("NVDA: bought 20 ")
     assert lines[20:] == ["and 10 more."]
+
+
+def test_a_message_is_no_longer_than_the_service_takes(office: PostOffice, card: int) -> None:
+    """What a service refuses for its length it refuses at every later try too: Discord from 2000 on."""
+    telling = teller()
+    telling._service.body_maxlen = office.longest = 2_000
+    reason = "insufficient buying power, " * 6
+    for number in range(20):
+        refuse(card, 31 + number, f"{number}: {reason}")
+    heartbeats.record_event("paused", f"ValueError: {reason * 100}", card)
+    telling.look()
+    assert telling.trouble == ""
+    [message] = office.messages
+    lines = message["message"].splitlines()
+    assert len(lines[0]) == 500 and lines[0].endswith("...")
+    assert "was refused: 0: insufficient buying power" in lines[1]
+    assert lines[-1] == f"and {21 - len(lines) + 1} more."
+    assert 1 < len(lines) < 20
 
 
 def test_a_restored_backup_tells_of_what_comes_after_it(office: PostOffice, card: int) -> None:
@@ -182,6 +211,47 @@ def test_a_silent_trader_is_told_once_and_so_is_its_return(
     heartbeats.beat({"orchestrator": ("ok", "")})
     telling.look()
     assert office.lines[1:] == ["The trader runs again, after 0 minutes."]
+
+
+def test_what_cannot_be_written_down_as_told_is_not_told_again(
+    office: PostOffice, card: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that takes nothing (a full disk, a card gone read-only) may stay so for days."""
+    monkeypatch.setattr(silence, "SILENT_AFTER_SECONDS", 0.3)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_SECONDS", 0.1)
+    sqlite.close_kept()
+    heartbeats.beat({"orchestrator": ("ok", "")})
+    telling = teller()
+    system_db_manager.record_buy(card, 53, 1120.5)
+    clock.pause(0.5)
+    with closing(sqlite.connect(settings.current().system_db_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError):
+            telling.look()
+        telling.look()
+        telling.look()
+    assert len(office.lines) == 2
+    assert office.lines[0].startswith("The trader has given no sign of life")
+    assert office.lines[1].startswith("NVDA: bought 53")
+    system_db_manager.record_buy(card, 1, 1120.5)
+    telling.look()
+    teller()  # written down again: a restart repeats nothing
+    assert len(office.lines) == 3
+
+
+def test_a_ledger_that_cannot_be_read_hides_no_silent_trader(
+    office: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SILENT_AFTER_SECONDS", 0.3)
+    heartbeats.beat({"orchestrator": ("ok", "")})
+    telling = teller()
+    settings.current().system_db_path.unlink()
+    clock.pause(0.5)
+    for _ in range(3):
+        with pytest.raises(LedgerGone):
+            telling.look()
+    [line] = office.lines
+    assert line.startswith("The trader has given no sign of life")
 
 
 def test_a_trader_that_is_held_back_for_the_clock_is_given_longer(
@@ -232,6 +302,26 @@ def test_trouble_that_lasts_is_told_once_and_so_is_its_end(office: PostOffice, s
     assert office.lines[2:] == [
         "Well again: the broker, after 0 minutes.",
         "Well again: the stream of bars, after 0 minutes.",
+    ]
+
+
+def test_cycles_that_fail_one_after_the_other_are_told(office: PostOffice, soon: None) -> None:
+    """The trader is alive and says so each minute; no card is asked all the same."""
+    telling = teller()
+    beat(orchestrator=("degraded", "The last cycle failed: see the log."))
+    until(lambda: telling.look() or office.messages)
+    assert office.lines == [
+        "Trouble with the trader for 0 minutes: The last cycle failed: see the log."
+    ]
+
+
+def test_a_trader_that_waits_for_the_broker_is_one_trouble(office: PostOffice, soon: None) -> None:
+    telling = teller()
+    waits = ("degraded", "Waiting for the exchange: no route.")
+    beat(orchestrator=waits, broker=waits)
+    until(lambda: telling.look() or office.messages)
+    assert office.lines == [
+        "Trouble with the broker for 0 minutes: Waiting for the exchange: no route."
     ]
 
 
