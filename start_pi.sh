@@ -21,20 +21,36 @@ command -v "$python" >/dev/null ||
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
   fail "AutoTrader needs Python 3.11 to 3.13; this is $("$python" --version)."
 
-# .installed is written last: an interrupted installation is begun again
+# Not where another Python is in its place since, as after an upgrade of the system: that has no packages
+works() {
+  .venv/bin/python -c 'import pip' 2>/dev/null
+}
+
+# .installing is there while packages are installed, with the process that does it
+was_cut_off() {
+  [ -e .venv/.installing ] && [ ! -L .venv ] && [ ! -e "/proc/$(cat .venv/.installing)/status" ]
+}
+
+# .installed is written last: an interrupted installation is begun again, in a new environment, for after
+# a power cut pip takes half a package for a whole one
 wanted=$(sha256sum requirements.txt | cut -d' ' -f1)
-if [ "$(cat .venv/.installed 2>/dev/null || true)" != "$wanted" ]; then
-  if ! .venv/bin/python -c '' 2>/dev/null; then
+if [ "$(cat .venv/.installed 2>/dev/null || true)" != "$wanted" ] || ! works; then
+  if ! works || was_cut_off; then
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
       fail "Python's venv is missing: sudo apt install python3-venv"
     echo "Setting up Python in .venv ..."
     "$python" -m venv --clear .venv
   fi
   echo "Installing what AutoTrader needs (a few minutes on a Pi) ..."
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-    -r requirements.txt ||
+  echo $$ >.venv/.installing
+  if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r requirements.txt; then
+    rm -f .venv/.installing
     fail "The packages could not be installed: check the network and start again."
+  fi
+  sync -f .venv # else a power cut could leave .installed and not all of the packages
   echo "$wanted" >.venv/.installed
+  rm -f .venv/.installing
 fi
 
 if [ ! -e .env ]; then

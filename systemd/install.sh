@@ -205,6 +205,7 @@ install_all() {
   install_screen "$(sed -n 's/^page //p' <<<"$told")"
   systemctl restart systemd-journald
   systemctl enable --quiet autotrader.target autotrader-backup.timer
+  sync -f /etc/systemd # also for who reboots by pulling the plug
   systemctl start autotrader-backup.timer
   trap - EXIT
   systemctl start autotrader.target

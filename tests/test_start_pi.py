@@ -1,10 +1,12 @@
 """``./start_pi.sh`` as the owner runs it, in a copy of the project of its own."""
 
+import hashlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
@@ -217,6 +219,66 @@ def test_keys_added_after_a_demo_begin_a_ledger_of_their_own(
         assert ledger.execute(found).fetchone() is None
         assert ledger.execute("SELECT COUNT(*) FROM algorithm_instances").fetchone()[0] == 0
     assert (project / "database" / "stocks.db").exists()
+
+
+def environment_of_its_own(project: Path, *options: str) -> Path:
+    """Give the project a real .venv without its packages; returns where packages are."""
+    (project / ".venv").unlink()
+    command = [sys.executable, "-m", "venv", *options, str(project / ".venv")]
+    subprocess.run(command, check=True)
+    [packages] = (project / ".venv" / "lib").glob("python*/site-packages")
+    return packages
+
+
+def set_up_in_vain(project: Path, environment: dict[str, str]) -> str:
+    """What a set-up says that can get no package."""
+    done = subprocess.run(
+        [project / "start_pi.sh", "--setup-only"],
+        env={**environment, "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_a_new_python_of_the_system_gets_its_packages(
+    project: Path, environment: dict[str, str]
+) -> None:
+    """.venv's Python is the system's: after its upgrade it is another one, that has none of them."""
+    environment_of_its_own(project, "--without-pip")
+    wanted = hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest()
+    (project / ".venv" / ".installed").write_text(f"{wanted}\n")
+    said = set_up_in_vain(project, environment)
+    assert "Setting up Python in .venv" in said
+    assert "The packages could not be installed: check the network" in said
+
+
+def test_an_installation_that_was_cut_off_is_not_built_upon(
+    project: Path, environment: dict[str, str]
+) -> None:
+    """The power fails meanwhile; of what pip had written then some may be lost, some empty."""
+    half = environment_of_its_own(project) / "half.py"
+    half.touch()
+    with socket.create_server(("127.0.0.1", 0)) as index:  # takes pip's call, and never answers
+        address = f"http://127.0.0.1:{index.getsockname()[1]}/"
+        process = subprocess.Popen(
+            [project / "start_pi.sh", "--setup-only"],
+            env={**environment, "PIP_INDEX_URL": address, "NO_PROXY": "127.0.0.1"},
+            start_new_session=True,
+        )
+        index.settimeout(PATIENCE_SECONDS)
+        try:
+            index.accept()[0].close()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    said = set_up_in_vain(project, environment)
+    assert "Setting up Python in .venv" in said and not half.exists()
+    half.touch()  # one that ended by itself, for want of a network say, leaves what was there
+    assert "Setting up Python in .venv" not in set_up_in_vain(project, environment)
+    assert half.exists()
 
 
 def test_a_busy_port_is_one_sentence(project: Path, environment: dict[str, str]) -> None:
