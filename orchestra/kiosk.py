@@ -4,6 +4,7 @@ The browser begins with a file that says what is waited for, and goes on to the 
 """
 
 import html
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from orchestra.base.market_calendar import NEW_YORK, new_york
 
 LOOK_SECONDS = 2.0
 CRASHED_LOOKS = 3  # in a row without a page: it says "Aw, Snap!", and the browser is begun anew
+END_SECONDS = 10.0  # that a browser is given to end by itself
 NIGHT = "04:30"  # in New York, hours before the open: a browser that runs for weeks only grows
 PATIENCE_SECONDS = 60.0  # a start may take so long; from then on it is told what to do
 HELP = "What the services say: sudo systemctl status 'autotrader-*'"
@@ -41,6 +43,8 @@ def kiosk() -> None:
 
     Raises AutoTraderError without display or browser.
     """
+    # What one leaves behind, megabytes at each start, would fill the memory within months
+    shutil.rmtree(browser.profile(), ignore_errors=True)
     file = browser.profile() / "waiting.html"
     file.parent.mkdir(parents=True, exist_ok=True)
     _write(file, "AutoTrader", ["The page is being opened."])
@@ -55,7 +59,12 @@ def kiosk() -> None:
         missing = missing + 1 if drawn and not draws else 0
         clock.pause(LOOK_SECONDS)
     window.terminate()
-    sys.exit(max(0, window.wait()))
+    try:
+        status = window.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:  # it hangs, and would show its last page for ever
+        window.kill()
+        status = window.wait()
+    sys.exit(max(0, status))
 
 
 def next_night(moment: datetime) -> datetime:

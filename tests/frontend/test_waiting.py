@@ -1,9 +1,11 @@
 """What the screen shows until the page answers, in a real Chromium, with the real server."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from orchestra import browser as kiosk_browser
 from orchestra import kiosk
 from orchestra.base import clock, settings
+from orchestra.base.settings import ROOT
 from tests.conftest import Configure
 from tests.frontend.conftest import QUIET_CHROMIUM
 from tests.processes import running_terminal, until
@@ -124,3 +127,55 @@ def test_a_page_that_crashed_is_noticed(browser: Browser, file: Path, tmp_path: 
     finally:
         window.terminate()
         window.wait(30)
+
+
+KIOSK = """
+import os
+os.geteuid = lambda: 1000  # a browser is not opened as root
+from orchestra import kiosk
+kiosk.LOOK_SECONDS, kiosk.END_SECONDS = 0.1, 0.5
+kiosk.kiosk()
+"""
+HANGING_BROWSER = """
+trap '' TERM
+sh -c 'sleep 2; exit' --type=renderer &
+while :; do sleep 0.2; done
+"""
+
+
+def run_kiosk(folder: Path, browser: str) -> int:
+    """Run the kiosk until it ends with a shell script for a browser; ``folder`` is its memory's."""
+    program = folder / "bin" / "chromium"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{browser}")
+    program.chmod(0o755)
+    screen = {"DISPLAY": ":99", "WAYLAND_DISPLAY": "", "XDG_RUNTIME_DIR": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", KIOSK],
+        cwd=ROOT,
+        env={**os.environ, **screen, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+        start_new_session=True,
+    )
+    try:
+        return process.wait(30)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_a_browser_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    """Its page has crashed, and then it hangs: by itself its last picture would stay for ever."""
+    assert run_kiosk(tmp_path, HANGING_BROWSER) == 0
+
+
+def test_a_browser_finds_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """Chromium leaves 4 MB at each start, and a lock that another name of the machine makes valid."""
+    profile = tmp_path / "autotrader-chromium"
+    left = profile / "BrowserMetrics" / "BrowserMetrics-1.pma"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"x" * 4_000_000)
+    (profile / "SingletonLock").symlink_to("wall-1234")
+    assert run_kiosk(tmp_path, "exit 0") == 0
+    names = {path.name for path in profile.iterdir()}
+    assert names == {"waiting.html", "Default"}  # what is said meanwhile, and how large the page is
