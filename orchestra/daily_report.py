@@ -60,7 +60,8 @@ def of_day(day: date | None) -> Report:
     if session is None or session.open > now:
         raise NotFound(f"The NYSE has had no session on {day}." if day else "No session has begun.")
     kept = daily_reports.find(session.day) if session.close <= now else None
-    return kept or of_session(session)
+    # The day was not over when it was made: tonight's backup is written hours later
+    return {**kept, "written_mb": _written(session.day)} if kept else of_session(session)
 
 
 def of_session(
@@ -97,9 +98,7 @@ def of_session(
         "restarts": _number(told, "restarted"),
         "events": told,
         "memory_mb": memory_mb,
-        "written_mb": {
-            part: round(written / 1e6, 1) for part, written in wear.written(session.day).items()
-        },
+        "written_mb": _written(session.day),
         "databases": {
             "system": disk.usage(settings.current().system_db_path),
             "stocks": disk.usage(settings.current().stocks_db_path),
@@ -279,6 +278,11 @@ def _drift() -> list[Report]:
         for algo_id, state in card_states.all_states().items()
         if state.state == "frozen"
     ]
+
+
+def _written(day: date) -> dict[str, float]:
+    """MB that each part has had written to the disk on a day (UTC), as far as noted."""
+    return {part: round(count / 1e6, 1) for part, count in wear.written(day).items()}
 
 
 def _number(told: list[dict[str, Any]], kind: str) -> int:

@@ -23,6 +23,7 @@ from system_databse import (
     labels,
     order_journal,
     system_db_manager,
+    wear,
 )
 from system_databse.decision_journal import JournalledDecision
 from tests.exchange_fixture import set_clock
@@ -271,3 +272,19 @@ def test_the_ledger_is_written_with_lots_and_gains(card: int, tmp_path: Path) ->
     ledger = json.loads((tmp_path / "out" / "ledger.json").read_text())
     assert ledger["gain"] == 39.8
     assert [each["type"] for each in ledger["transactions"]] == ["buy", "sell"]
+
+
+def test_what_is_written_after_the_close_is_of_that_day_too(
+    card: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night's backup, say. The kernel's counter is a file, so another file can stand for it."""
+    counter = tmp_path / "io"
+    monkeypatch.setattr(wear, "COUNTED_BY", counter)
+    counter.write_text("write_bytes: 3000000\n")
+    counting = wear.Wear("orchestrator")
+    counting.note()
+    made()
+    set_clock("2024-11-29T23:00:30Z")
+    counter.write_text("write_bytes: 8000000\n")
+    counting.note()
+    assert daily_report.of_day(DAY)["written_mb"] == {"orchestrator": 8.0}
