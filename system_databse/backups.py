@@ -22,6 +22,9 @@ DAYS_KEPT = 14
 MONTHS_KEPT = 12
 BEFORE_CHANGES_KEPT = 3
 NAME_FORM = re.compile(r"(?P<ledger>.+)-(?P<stamp>\d{8}T\d{6}Z)(?P<label>-before-schema-\d+)?\.db")
+PART_FORM = re.compile(
+    r".+-\d{8}T\d{6}Z.*\.(db|zip)\.\d+\.part"
+)  # others' downloads are called .part too
 CLOCK_DOUBT = timedelta(hours=1)  # a backup dated further ahead was taken with a wrong clock
 LEFT_BEHIND = timedelta(days=1)  # a part of this age belongs to no backup that is being taken
 
@@ -127,7 +130,7 @@ def trusted(found: list[Backup]) -> list[Backup]:
 def _unfinished(folder: Path, name: str) -> Iterator[Path]:
     """Give a file to write to that is no backup yet, and leave nothing of it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for left in folder.glob("*.part"):
+    for left in filter(lambda path: PART_FORM.fullmatch(path.name), folder.glob("*.part")):
         with suppress(FileNotFoundError):  # its own process has just finished it
             age = clock.machine_now().timestamp() - left.stat().st_mtime
             if age > LEFT_BEHIND.total_seconds():

@@ -242,8 +242,10 @@ def test_the_files_in_a_zip_have_no_date_of_a_clock(small_ledger: Path) -> None:
 def test_what_is_no_backup_is_left_alone(small_ledger: Path) -> None:
     folder().mkdir()
     strange = ["notes.txt", "system-99999999T999999Z.db", "system.db", "my-20240101T000000Z.txt"]
+    strange.append("film.mkv.part")  # a download that was not finished either
     for name in strange:
         (folder() / name).write_text("mine")
+        os.utime(folder() / name, (0, 0))
     taken = backups.take(small_ledger)
     assert names() == sorted([*strange, taken.path.name])
     assert [each.path for each in backups.listed(folder())] == [taken.path]
