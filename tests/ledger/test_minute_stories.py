@@ -158,7 +158,7 @@ def test_a_weekend_with_splits_a_stop_a_brake_and_the_end_of_it_all(tmp_path: Pa
         check_split(terminal, before)
         check_frozen(terminal, odd)
         check_asked_again(terminal, braked)
-        check_all_sold(terminal)
+        check_all_sold(terminal, odd)
 
 
 def check_paused(terminal: Terminal, card: int) -> None:
@@ -203,11 +203,26 @@ def check_asked_again(terminal: Terminal, card: int) -> None:
     assert decisions(card, MONDAY)[0]["action"] == "buy"
 
 
-def check_all_sold(terminal: Terminal) -> None:
-    """Everything is stopped and sold: no card is left on the wall, no share that the ledger knows."""
+def check_all_sold(terminal: Terminal, odd: int) -> None:
+    """Everything is stopped and sold; what a split left in doubt, when that is settled at the broker."""
     answer = terminal.call("POST", "/api/stop-all", {"liquidate": True}, terminal.token())
     assert answer.status_code == 200
+    terminal.wait_for(
+        lambda: (
+            [(card["id"], card["state"]) for card in listed(terminal).values()] == [(odd, "frozen")]
+        ),
+        what="the others are sold",
+    )
+    called_off = "Its sale was called off: sell its shares again afterwards."
+    assert listed(terminal)[odd]["state_reason"].endswith(called_off)
+    assert broker_positions(terminal) == {"AAPL": "10.5"}
+    half = {"symbol": "AAPL", "qty": "0.5", "side": "sell"}
+    terminal.exchange("POST", "/v2/orders", {**half, "type": "market", "time_in_force": "day"})
+    terminal.wait_for(lambda: broker_positions(terminal) == {"AAPL": "10"}, what="half is sold")
+    answer = terminal.call("POST", "/api/positions/AAPL/accept", {}, terminal.token())
+    assert answer.status_code == 200, answer.text
+    assert position(odd) == 10
+    terminal.stop_card(odd, liquidate=True)
     terminal.wait_for(lambda: listed(terminal) == {}, what="all is sold")
     assert {card["current_shares"] for card in terminal.cards("all")} == {0}
-    # The half shares that the ledger never had are the owner's
-    assert broker_positions(terminal) == {"AAPL": "3.5"}
+    assert broker_positions(terminal) == {}
