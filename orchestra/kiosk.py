@@ -43,7 +43,8 @@ def kiosk() -> None:
 
     Raises AutoTraderError without display or browser.
     """
-    # What one leaves behind, megabytes at each start, would fill the memory within months
+    # What the one before has left: a lock, which keeps it from opening where the machine has another name
+    # since, and of some versions megabytes of its own measurements at each start
     shutil.rmtree(browser.profile(), ignore_errors=True)
     file = browser.profile() / "waiting.html"
     file.parent.mkdir(parents=True, exist_ok=True)

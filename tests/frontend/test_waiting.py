@@ -170,7 +170,7 @@ def test_a_browser_that_does_not_end_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_browser_finds_nothing_of_the_one_before(tmp_path: Path) -> None:
-    """Chromium leaves 4 MB at each start, and a lock that another name of the machine makes valid."""
+    """A lock of a machine with another name would keep it shut; some versions leave 4 MB each time."""
     profile = tmp_path / "autotrader-chromium"
     left = profile / "BrowserMetrics" / "BrowserMetrics-1.pma"
     left.parent.mkdir(parents=True)
