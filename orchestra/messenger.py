@@ -17,7 +17,7 @@ from orchestra import headlines
 from orchestra.base import clock, hiding, settings
 from orchestra.silence import LEDGER_FAILS, Silence
 from orchestra.troubles import Troubles
-from system_databse import heartbeats, news
+from system_databse import heartbeats, news, system_db_manager
 
 PART = "notifications"  # of health
 NOT_INSTALLED = (
@@ -43,6 +43,7 @@ class Messenger:
         self.name = name
         self._listener = listener
         self._mark: news.Mark | None = None
+        self._ledger: str | None = None  # that the mark is of
         self._silence, self._troubles = Silence(), Troubles()
         self._own: list[tuple[str, str]] = []  # topic and sentence of what is in no database
         self._said: dict[str, float] = {}
@@ -52,6 +53,7 @@ class Messenger:
 
     def listen(self) -> None:
         """Hear of everything from now on, or from where it was told last."""
+        self._ledger = system_db_manager.get_config("ledger")
         self._mark = news.mark_of(self._listener)
 
     def look(self) -> None:
@@ -63,7 +65,8 @@ class Messenger:
         if clock.elapsed() < self._not_before:
             return
         try:
-            if self._mark is None:
+            # Another one in its place counts its events and fills from one
+            if self._mark is None or self._ledger != system_db_manager.get_config("ledger"):
                 self.listen()
             assert self._mark is not None
             items, mark = news.since(self._mark)

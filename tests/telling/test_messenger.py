@@ -15,7 +15,14 @@ from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import LedgerGone, SettingsError
 from orchestra.base.settings import ROOT
 from orchestra.messenger import Messenger
-from system_databse import daily_reports, heartbeats, labels, order_journal, system_db_manager
+from system_databse import (
+    create_system_db,
+    daily_reports,
+    heartbeats,
+    labels,
+    order_journal,
+    system_db_manager,
+)
 from tests.conftest import Configure
 from tests.exchange_fixture import OPEN_MARKET, change, set_clock
 from tests.processes import until
@@ -186,6 +193,24 @@ def test_a_restored_backup_tells_of_what_comes_after_it(office: PostOffice, card
     heartbeats.record_event("restored", "The ledger was restored.")
     telling.look()
     assert office.lines[-1] == "The ledger was restored."
+
+
+def test_a_new_ledger_in_place_of_the_old_one_is_heard(
+    office: PostOffice, card: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers begin anew: below those up to which the old one was told."""
+    monkeypatch.setattr(system_db_manager._stored, "follows", True)  # as in the page's server
+    telling = teller()
+    for number in range(3):
+        heartbeats.record_event("disk", f"Event {number} of the old ledger.")
+    telling.look()
+    sqlite.close_kept()
+    sqlite.move_aside(settings.current().system_db_path, "now")
+    create_system_db.create_database()
+    telling.look()
+    heartbeats.record_event("ledger", "This ledger is new and empty.")
+    telling.look()
+    assert office.lines[3:] == ["This ledger is new and empty."]
 
 
 def test_keys_never_leave(office: PostOffice, card: int) -> None:
