@@ -15,13 +15,11 @@ from typing import Any
 from orchestra.backtest import child, sweep
 from orchestra.backtest.output import hush
 from orchestra.backtest.sweep import Tried, Values, Work
-from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError, BadInput
 
 CONNECT_SECONDS = 5.0  # a cluster that is there answers at once
 LOOKED_EVERY_SECONDS = 1.0  # whether anybody is left, while no answer comes
 ANSWER_SECONDS = 30.0  # for a scheduler that has much to do
-ALONE_SECONDS = 60.0  # for a worker that died to have been started again
 NICE = 10  # a sweep gives way to trading
 
 
@@ -144,17 +142,17 @@ class ClusterWorkers(Workers):
         for name in ("distributed", "distributed.client"):  # what is lost is told in a sentence
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = scheduler
+        self._gone = f"The Dask scheduler {scheduler} has gone away."
         try:
             self._client: Any = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, ValueError) as error:
             raise BadInput(f"The Dask scheduler {scheduler} does not answer: {error}") from None
         try:
             self._shared = self._client.scatter(work, broadcast=True)
-        except OSError as error:
+        except Exception as error:  # what a worker raises comes as it likes
             self.close()
             raise BadInput(f"The Dask cluster {scheduler} takes no work: {error}.") from None
         self._executor = self._client.get_executor(pure=False)
-        self._alone_since: float | None = None
 
     def _submit(self, values: Values) -> Future[Tried]:
         future: Future[Tried] = self._executor.submit(sweep.try_out, self._shared, values)
@@ -169,7 +167,7 @@ class ClusterWorkers(Workers):
                 " algorithm ended them, or memory ran out."
             )
         if self._client.status != "running":
-            return f"The Dask scheduler {self._address} has gone away."
+            return self._gone
         if isinstance(error, CancelledError):
             return (
                 f"The Dask cluster {self._address} has dropped the work: its scheduler was started"
@@ -180,15 +178,11 @@ class ClusterWorkers(Workers):
         return ""
 
     def _look(self) -> None:
-        with self._explained():
-            is_alone = not self._client.nthreads(callback_timeout=ANSWER_SECONDS)
-        now = clock.elapsed()
-        if not is_alone:
-            self._alone_since = None
-        elif self._alone_since is None:
-            self._alone_since = now
-        elif now - self._alone_since > ALONE_SECONDS:
-            raise WorkersLost(f"No worker of the Dask cluster {self._address} is left.")
+        """Ask the scheduler anything: an answer that was under way when it went never comes."""
+        try:
+            self._client.nthreads(callback_timeout=ANSWER_SECONDS)
+        except Exception as error:  # whatever a lost connection is just then
+            raise WorkersLost(self._gone) from error
 
     def close(self) -> None:
         """Let the scheduler forget what is not done; what runs in its workers is theirs to end."""

@@ -217,15 +217,23 @@ def test_ctrl_c_over_a_cluster_keeps_what_was_done(guest: Guest, tmp_path: Path)
 
 
 @needs_distributed
-def test_a_cluster_without_a_worker_is_a_sentence(guest: Guest, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("workers", "environment", "why"),
+    [(0, {}, "No valid workers found"), (1, {"PYTHONPATH": ""}, "No module named 'orchestra'")],
+)
+def test_a_cluster_that_cannot_do_the_work_is_a_sentence(
+    guest: Guest, tmp_path: Path, workers: int, environment: dict[str, str], why: str
+) -> None:
+    """There is no worker, or its workers do not have this code."""
     path = guest("pass")
     with (
-        running_cluster(tmp_path, workers=0) as cluster,
+        running_cluster(tmp_path, workers, **environment) as cluster,
         running(path, "--scheduler", cluster.address) as process,
     ):
         output, errors = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, output) == (2, "")
-    assert f"The Dask cluster {cluster.address} takes no work: " in errors
+    assert f"The Dask cluster {cluster.address} takes no work: " in errors and why in errors
+    assert "Traceback" not in errors
 
 
 def test_stdout_is_one_object_whatever_the_file_prints(guest: Guest) -> None:
