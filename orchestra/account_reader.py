@@ -74,7 +74,7 @@ class AccountReader:
                     raise ValueError(f"expected {ticker}, was {row['symbol']}")
                 return _held(row)
         except ExchangeUnavailable as error:
-            if exchange.status_of(error.__cause__) == 404:
+            if exchange.is_not_found(error):
                 return Decimal(0)
             raise
 

@@ -131,7 +131,7 @@ class AlpacaWrapper(AccountReader):
                 found = exchange.trading_client().get_order_by_client_id(client_order_id)
                 return _own_order(found, client_order_id, shares)
         except ExchangeUnavailable as error:
-            if exchange.status_of(error.__cause__) == 404:
+            if exchange.is_not_found(error):
                 return None
             raise
 

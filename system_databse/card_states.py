@@ -1,6 +1,7 @@
 """What a card is besides running or stopped: paused, frozen, or stopping (its shares are being sold)."""
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -92,14 +93,22 @@ def clear_state(algo_id: int, state: str | None = None) -> None:
 def stop_and_sell(algo_id: int) -> bool:
     """Stop a card and ask for its shares to be sold; True if it was still running."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        was_running = system_db_manager.mark_stopped(connection, algo_id)
-        _set(
-            connection,
-            algo_id,
-            "stopping",
-            "Its shares are sold: at once, or when the market opens.",
-        )
-    return was_running
+        return _stop_and_sell(connection, algo_id)
+
+
+def stop_all(cards: Iterable[int], *, sell: bool) -> list[int]:
+    """Stop these cards, all or none, and with ``sell`` ask for their shares to be sold.
+
+    Returns those for which there was something to do.
+    """
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        if not sell:
+            return [card for card in cards if system_db_manager.mark_stopped(connection, card)]
+        states = all_states()
+        due = [card for card in cards if card not in states or states[card].state != "stopping"]
+        for algo_id in due:
+            _stop_and_sell(connection, algo_id)
+        return due
 
 
 def explain_stopping(algo_id: int, reason: str) -> None:
@@ -109,6 +118,12 @@ def explain_stopping(algo_id: int, reason: str) -> None:
             "UPDATE card_state SET reason = ? WHERE algorithm_id = ? AND state = 'stopping'",
             (reason, algo_id),
         )
+
+
+def _stop_and_sell(connection: sqlite3.Connection, algo_id: int) -> bool:
+    was_running = system_db_manager.mark_stopped(connection, algo_id)
+    _set(connection, algo_id, "stopping", "Its shares are sold: at once, or when the market opens.")
+    return was_running
 
 
 def _set(

@@ -200,6 +200,17 @@ def status_of(error: BaseException | None) -> int | None:
     return error.status_code if isinstance(error, APIError) else None
 
 
+def is_not_found(error: ExchangeUnavailable) -> bool:
+    """Whether the exchange says that there is no such thing; a gateway's 404 has no code like 40410000."""
+    cause = error.__cause__
+    if not isinstance(cause, APIError) or cause.status_code != 404:
+        return False
+    try:
+        return str(cause.code).startswith("404")
+    except UNUSABLE:
+        return False
+
+
 def has_answered(error: ExchangeUnavailable) -> bool:
     """Whether there was an answer, of no use, and not silence."""
     return not isinstance(error.__cause__, requests.ConnectionError | requests.Timeout)

@@ -23,11 +23,13 @@ def cards(status: str | None = None) -> list[Card]:
     """
     sums = card_calculations.all_card_sums()
     rows = system_db_manager.get_all_algorithms(None if status in (None, "all") else status)
-    if status is None:
-        kept = order_journal.cards_with_open_orders()
-        kept |= {algo_id for algo_id, of_card in sums.items() if of_card.shares != 0}
-        rows = [row for row in rows if row["status"] == "running" or row["id"] in kept]
-    return _complete(rows, sums)
+    return _complete(rows if status is not None else _listed(rows, sums), sums)
+
+
+def on_the_wall() -> list[int]:
+    """Return the ids of the running cards and of stopped ones that still hold shares or may get some."""
+    rows = system_db_manager.get_all_algorithms()
+    return [row["id"] for row in _listed(rows, card_calculations.all_card_sums())]
 
 
 def card(algo_id: int) -> Card | None:
@@ -36,6 +38,12 @@ def card(algo_id: int) -> Card | None:
     if row is None:
         return None
     return _complete([row], {algo_id: card_calculations.card_sums(algo_id)})[0]
+
+
+def _listed(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:
+    kept = order_journal.cards_with_open_orders()
+    kept |= {algo_id for algo_id, of_card in sums.items() if of_card.shares != 0}
+    return [row for row in rows if row["status"] == "running" or row["id"] in kept]
 
 
 def _complete(rows: list[Card], sums: dict[int, CardSums]) -> list[Card]:

@@ -63,9 +63,9 @@ def create_card(
 
     Raises ApiError 409 naming rule and shortfall, ExchangeUnavailable.
     """
-    cash, newest = _ask_cash()
+    cash, before = _ask_cash()
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        _hold_still(newest)
+        _hold_still(before)
         answer = _answer(cash, _allocations())
         if capital > answer.available:
             raise _too_much(capital, answer.available)
@@ -79,7 +79,7 @@ def change_capital(algo_id: int, capital: float) -> None:
 
     Raises ApiError 409 saying by how much it is too much, ExchangeUnavailable.
     """
-    cash, newest = _ask_cash()
+    cash, before = _ask_cash()
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
         card = system_db_manager.get_algorithm(algo_id)
         if card is None or card["status"] != "running":
@@ -90,7 +90,7 @@ def change_capital(algo_id: int, capital: float) -> None:
             )
         change = capital - card["initial_capital"]
         if change > 0:
-            _hold_still(newest)
+            _hold_still(before)
         available = _answer(cash, _allocations()).available
         free = card["initial_capital"] - card_calculations.card_sums(algo_id).invested
         if change > max(available, 0.0):
@@ -109,26 +109,33 @@ def change_capital(algo_id: int, capital: float) -> None:
         labels.add(connection, algo_id, labels.CAPITAL, note)
 
 
-def _ask_cash() -> tuple[float, int]:
-    """The broker's cash, and the newest transaction the ledger had before it was asked for."""
+@dataclass(frozen=True)
+class _Before:
+    """The ledger before the broker was asked for the cash."""
 
-    def call() -> tuple[float, int]:
-        newest = system_db_manager.newest_transaction_id()
-        return broker().get_account_cash(), newest
-
-    cash, newest = broker_desk.ask("cash", call)
-    return cash, newest
+    newest_transaction: int
+    allocated: float
 
 
-def _hold_still(newest: int) -> None:
-    """Refuse where cash and ledger may lie on two sides of a fill, and the rule is about their difference.
+def _ask_cash() -> tuple[float, _Before]:
+    def call() -> tuple[float, _Before]:
+        before = _Before(system_db_manager.newest_transaction_id(), _allocations().allocated)
+        return broker().get_account_cash(), before
 
-    ``newest`` is the newest transaction from before the cash was asked for. By the strict rule it is no
-    matter: a fill changes no allocation.
+    cash, before = broker_desk.ask("cash", call)
+    return cash, before
+
+
+def _hold_still(before: _Before) -> None:
+    """Refuse where cash and ledger may lie on two sides of a fill: its dollars would be given out twice.
+
+    By the strict rule only a card that is stopped and whose last order ends counts then.
     """
-    if settings.current().allocation_rule == "net" and (
-        order_journal.open_orders() or system_db_manager.newest_transaction_id() != newest
-    ):
+    moves = _allocations().allocated < before.allocated
+    if settings.current().allocation_rule == "net":
+        moves |= system_db_manager.newest_transaction_id() != before.newest_transaction
+        moves |= bool(order_journal.open_orders())
+    if moves:
         raise ApiError(
             409,
             "order_open",

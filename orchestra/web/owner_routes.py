@@ -1,6 +1,7 @@
 """What the owner decides: a card's capital, stop all, resume, the broker's figure, the PIN."""
 
-from typing import Any
+import logging
+import sqlite3
 
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
@@ -10,8 +11,9 @@ from orchestra.base.tickers import is_ticker
 from orchestra.web import broker_desk, cards, cash
 from orchestra.web.inputs import capital_of, card_or_404
 from orchestra.web.security import ApiError, forget_other_tokens, json_object, pin_required
-from system_databse import access, card_states, system_db_manager
+from system_databse import access, card_states
 
+log = logging.getLogger("autotrader.api")
 blueprint = Blueprint("owner", __name__, url_prefix="/api")
 
 
@@ -32,10 +34,15 @@ def stop_all() -> ResponseReturnValue:
     liquidate = json_object().get("liquidate")
     if not isinstance(liquidate, bool):
         raise ApiError(400, "bad_input", 'Expected {"liquidate": true} or {"liquidate": false}.')
-    touched = []
-    for card in cards.cards():
-        if _stop(card, liquidate):
-            touched.append(cards.card(card["id"]))
+    # First, without a look at prices: what a card is worth is no condition for stopping it
+    stopped = card_states.stop_all(cards.on_the_wall(), sell=liquidate)
+    try:
+        touched = [cards.card(algo_id) for algo_id in stopped]
+    except sqlite3.DatabaseError as error:
+        log.error("Stopped, but cannot be shown: %s", error)
+        raise ApiError(
+            503, "database_damaged", f"{len(stopped)} cards are stopped, but cannot be shown now."
+        ) from error
     return jsonify({"algorithms": touched})
 
 
@@ -79,11 +86,3 @@ def change_pin() -> ResponseReturnValue:
     access.change_pin(pin)
     forget_other_tokens()
     return jsonify({"changed": True})
-
-
-def _stop(card: dict[str, Any], liquidate: bool) -> bool:
-    """Stop one card; False where nothing is left to do for it."""
-    if liquidate and card["state"] != "stopping":
-        card_states.stop_and_sell(card["id"])
-        return True
-    return not liquidate and system_db_manager.stop_algorithm(card["id"])

@@ -318,6 +318,22 @@ def test_while_the_broker_cannot_be_asked_nothing_is_decided(
     assert card_calculations.calculate_position(card) == broker_shares() == 10
 
 
+def test_a_404_that_is_not_the_brokers_does_not_say_that_an_order_never_arrived(
+    market: Exchange, execution: Execution, card: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway has no such path; the broker's own word has a code."""
+    monkeypatch.setattr("orchestra.execution.LOST_AFTER_SECONDS", 0.0)
+    assert order_journal.intend(card, "NVDA", "buy", 10, floor_minute(clock.now())) is not None
+    change(ALPACA_TRADING_URL=f"{market.url}/elsewhere")
+    for _ in range(2):
+        with pytest.raises(ExchangeUnavailable, match="404: not found"):
+            execution.reconcile()
+    assert states() == [("buy", "intended")]
+    change(ALPACA_TRADING_URL=market.url)
+    execution.reconcile()
+    assert states() == [("buy", "lost")]
+
+
 def test_what_a_crash_left_open_is_settled_by_the_next_process(market: Exchange, card: int) -> None:
     wrapper = AlpacaWrapper()
     order = order_journal.intend(card, "NVDA", "buy", 10, floor_minute(clock.now()))

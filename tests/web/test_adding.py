@@ -183,16 +183,23 @@ def test_the_net_rule_gives_nothing_out_while_an_order_is_under_way(api: Api) ->
     assert api.added(initial_capital=89_996)["id"] == 3
 
 
-def test_the_net_rule_trusts_no_cash_from_before_a_fill(api: Api, exchange: Exchange) -> None:
-    """A buy is filled and recorded between the moment of the cash and the one of the ledger."""
+@pytest.mark.parametrize("rule", ["net", "strict"])
+def test_no_rule_trusts_cash_from_before_a_fill(api: Api, exchange: Exchange, rule: str) -> None:
+    """A stopped card's buy is filled and recorded after the cash was asked for and before the ledger is."""
     card = api.added()["id"]
-    change(ALLOCATION_RULE="net")
+    order = order_journal.intend(card, "AAPL", "buy", 10, clock.now())
+    assert order is not None
+    assert api.stop(card).status_code == 200
+    change(ALLOCATION_RULE=rule)
     exchange.faults.add({"name": "delay", "seconds": 0, "path": "/v2/account", "times": 1})
     with ThreadPoolExecutor(1) as other:
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-            late = other.submit(api.add, initial_capital=92_000)
+            late = other.submit(api.add, initial_capital=98_000)
             until(lambda: not exchange.faults.standing("delay"), 30, what="the cash is asked for")
-            system_db_manager.insert_transaction(connection, card, "buy", 10, 211.54, clock.stamp())
+            bought = system_db_manager.insert_transaction(
+                connection, card, "buy", 10, 211.54, clock.stamp()
+            )
+            connection.execute("UPDATE orders SET state = 'filled', transaction_id = ?", (bought,))
         assert_error(late.result(timeout=30), 409, "order_open")
 
 

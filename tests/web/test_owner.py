@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
-from orchestra.base import clock
+from orchestra.base import clock, settings, sqlite
 from orchestra.base.market_calendar import floor_minute
 from orchestra.simulator import Exchange
 from system_databse import (
@@ -122,6 +122,33 @@ def test_stop_all_sells_what_a_stopped_card_is_still_getting(owner: Api) -> None
     assert [(each["id"], each["state"]) for each in answer["algorithms"]] == [
         (card["id"], "stopping")
     ]
+
+
+def test_stop_all_stops_all_where_no_price_can_be_read(owner: Api) -> None:
+    first, second = owner.added(), owner.added(ticker="MSFT")
+    system_db_manager.record_buy(second["id"], 3, 10.0)
+    sqlite.close_kept()
+    settings.current().stocks_db_path.write_bytes(b"no database at all" * 1000)
+    answer = owner.post("/api/stop-all", {"liquidate": True})
+    body = assert_error(answer, 503, "database_damaged")
+    assert body["error"] == "2 cards are stopped, but cannot be shown now."
+    assert system_db_manager.get_all_algorithms("running") == []
+    assert set(card_states.all_states()) == {first["id"], second["id"]}
+
+
+def test_stop_all_stops_all_or_none(owner: Api) -> None:
+    """Not one card of two, with an answer that nothing was changed."""
+    cards = [owner.added()["id"], owner.added(ticker="MSFT")["id"]]
+    ledger = system_db_manager.ledger()
+    ledger.execute(
+        "CREATE TRIGGER no_room BEFORE UPDATE ON algorithm_instances"
+        f" WHEN NEW.id = {cards[1]} BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    assert owner.post("/api/stop-all", {"liquidate": True}).status_code == 500
+    assert len(system_db_manager.get_all_algorithms("running")) == 2
+    assert card_states.all_states() == {}
+    ledger.execute("DROP TRIGGER no_room")
+    assert owner.post("/api/stop-all", {"liquidate": True}).status_code == 200
 
 
 def test_stop_all_needs_to_be_told_about_the_shares(owner: Api) -> None:
