@@ -98,13 +98,16 @@ def _complete(ticker: str, first: str, last: str, fetching: Fetching, patient: b
 
     try:
         fetching(missing, lambda tell: HistoricalFetcher(patient).fetch(ticker, first, last, tell))
-        cause = "the exchange has no answer for them yet"
+        cause = "the exchange has no answer yet"
     except AutoTraderError as error:
         cause = str(error)
     missing = _minutes(db_manager.check_data_exists(ticker, first, last))
     if not missing:
         return []
-    return [f"{missing:,} minutes of history are missing and count as without a trade: {cause}"]
+    what = f"{missing:,} minutes of history are missing and count"
+    if missing == 1:
+        what = "1 minute of history is missing and counts"
+    return [f"{what} as without a trade: {cause}"]
 
 
 def _warm_up(ticker: str, first: str, warmup: int) -> list[Row]:

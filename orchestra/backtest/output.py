@@ -37,7 +37,7 @@ def interruptible() -> Iterator[Callable[[Engine], object]]:
 
 @contextlib.contextmanager
 def interrupted_once() -> Iterator[None]:
-    """The first Ctrl-C raises KeyboardInterrupt, and no other keeps what was done from being written."""
+    """The first Ctrl-C raises KeyboardInterrupt; from then on none is heard, and the program ends soon."""
 
     def interrupt(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -47,7 +47,8 @@ def interrupted_once() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if signal.getsignal(signal.SIGINT) is interrupt:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

@@ -128,6 +128,6 @@ def _counted(what: str, counted: Counter[str]) -> list[str]:
     found = [(sum(counted[reason] for reason in reasons), reasons) for reasons in alike.values()]
     found.sort(key=lambda each: each[0], reverse=True)
     return [
-        f"{what} {count:,} times{', first' * (len(reasons) > 1)}: {reasons[0]}"
+        f"{what} {count:,} time{'s' * (count > 1)}{', first' * (len(reasons) > 1)}: {reasons[0]}"
         for count, reasons in found[:MOST_REASONS]
     ]

@@ -224,6 +224,11 @@ def test_what_cannot_be_fetched_is_said(write: Write) -> None:
     assert (found["bars"], found["asked"]) == (100, 390)
     [note] = found["notes"]
     assert note.startswith("290 minutes of history are missing and count as without a trade: ")
+    store(climb(389))
+    path = write("return ('buy', 10**6) if current_time[11:16] == '14:00' else ('hold', 0)")
+    missing, refused = answered(path, "AAPL", *ONE_DAY)["notes"]
+    assert missing.startswith("1 minute of history is missing and counts as without a trade: ")
+    assert refused.startswith("Not filled 1 time: refused: 1000000 cost ")
 
 
 @pytest.mark.parametrize(
