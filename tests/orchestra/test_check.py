@@ -128,7 +128,8 @@ def test_a_run_ends_itself_where_its_check_was_killed(folder: Path, tmp_path: Pa
         "while True: pass",
     )
     command = [sys.executable, "-m", "orchestra", "check", str(path), "AAPL", "--minutes", "2"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # it cannot clear up
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         deadline = clock.elapsed() + 60
         while not written.exists() or not written.read_text():
