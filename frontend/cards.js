@@ -11,7 +11,7 @@ const FLASH_MS = 300;
 const NEAR_AT_FIRST = 8;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-/** The few words of the last decision: "10:41 BUY 57 · crossed above"; before the first, when it will be asked. */
+/** The last decision in few words: "10:41 BUY 57 · crossed above". */
 export function decisionText({ last_decision: decision, status }, open) {
   if (!decision && status === "stopped") return "never asked";
   if (!decision) return open ? "asked at the next full minute" : "asked when the market opens";
@@ -21,7 +21,7 @@ export function decisionText({ last_decision: decision, status }, open) {
   return `${time}${action}${shares}${decision.reason ? ` · ${decision.reason}` : ""}`;
 }
 
-/** The card's state; a stopped card may still be "stopping", while its shares are being sold. */
+/** The card's state; a stopped card is "stopping" while its shares are being sold. */
 export function stateOf(card) {
   const state = String(card.state ?? "running");
   return card.status === "stopped" && state === "running" ? "stopped" : state;
@@ -44,6 +44,10 @@ function fact(label) {
   const value = el("dd");
   return { value, node: el("div", {}, el("dt", {}, label), value) };
 }
+
+/** The day up to now: its end and the figure say the same. */
+const upToNow = (spark, { last_bar_at: now, current_value: value }) =>
+  now > spark.at(-1)?.[0] ? [...spark, [now, value]] : spark;
 
 class CardView {
   #shown = null;
@@ -85,7 +89,7 @@ class CardView {
 
   update({ card, open }) {
     const { spark = [], marks = [], ...rest } = card;
-    this.#day = [spark, card.initial_capital, marks];
+    this.#day = [upToNow(spark, card), card.initial_capital, marks];
     if (this.near) this.spark.update(...this.#day);
     const figures = JSON.stringify([rest, open]);
     if (figures !== this.#shown) {
@@ -98,7 +102,7 @@ class CardView {
     }
   }
 
-  /** Come near the strip's window, or gone from there: a day that nobody sees is not drawn. */
+  /** Come near the strip's window, or gone: a day that nobody sees is not drawn. */
   move(near) {
     this.near = near;
     if (near) this.spark.update(...this.#day);
@@ -132,7 +136,7 @@ class CardView {
     setText(this.decision, card.state_reason || decisionText(card, open));
   }
 
-  /** White for a moment, on and off: an animation would cost a frame of work at each step of it. */
+  /** White for a moment: an animation would cost a frame at each step of it. */
   #flash() {
     if (still.matches || !this.near) return;
     setAttribute(this.pnl, "data-flash", "");
@@ -154,7 +158,7 @@ export class Cards {
     this.#watch = new IntersectionObserver((found) => this.#moved(found), { root: strip, rootMargin: "0px 50%" });
   }
 
-  /** Show `cards` in the server's order; every node of a card that stays, stays. True when their number is another. */
+  /** Show `cards` in the server's order; nodes stay. True when their number is another. */
   update(cards, open) {
     this.#toggleHint(cards.length === 0);
     const items = cards.map((card) => ({ card, open }));

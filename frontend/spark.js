@@ -1,4 +1,4 @@
-/** A card's day as a line: own inline SVG, stretched to whatever room the card has. */
+/** A card's day as a line: inline SVG, stretched to the room the card has. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const TOP = 4;
@@ -6,7 +6,7 @@ const BOTTOM = 96;
 const TICK = 11;
 // Between the line and its ticks
 const CLEAR = 5;
-// A line has a point every five minutes: a trade just before its first or after its last belongs to it.
+// Points are five minutes apart: a trade just before the first or after the last belongs to the line.
 const STEP_MS = 300_000;
 
 function svgElement(tag, attributes) {
@@ -51,7 +51,7 @@ export class Spark {
   }
 }
 
-/** The paths in a box of 100 by 100. With fewer than two usable points there is only where it breaks even. */
+/** The paths in a box of 100 by 100; with fewer than two points only where it breaks even. */
 export function draw(items, breakEven, marks) {
   const points = items
     .map(([minute, value]) => [Date.parse(minute), value])
@@ -94,7 +94,7 @@ function across(points) {
   return (at) => (100 * (at - first)) / width;
 }
 
-/** Scale for the values, and where break-even lies in it: null when that is too far off to show. */
+/** Scale for the values, and where break-even is in it: null when too far off to show. */
 function upright(values, breakEven) {
   let low = Math.min(...values);
   let high = Math.max(...values);

@@ -57,7 +57,7 @@ export class Strip {
     beside?.focus({ preventScroll: true });
   }
 
-  /** Bring a card wholly into view, by as little as it takes and always to a card's edge. */
+  /** Bring a card wholly into view, by as little as it takes, to a card's edge. */
   reveal(card) {
     const index = [...this.#node.children].indexOf(card);
     const first = this.#first();

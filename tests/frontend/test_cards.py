@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.frontend.conftest import Call, OpenWall, Wall
-from tests.frontend.wire import CLOSED_MARKET, FakeApi, card
+from tests.frontend.wire import CLOSED_MARKET, FakeApi, card, minute, spark
 
 MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
 
@@ -88,11 +88,22 @@ def test_card_says_all_there_is_to_say(open_wall: OpenWall) -> None:
 
 
 def test_spark_draws_every_point_and_break_even(open_wall: OpenWall) -> None:
-    wall = showing(open_wall, card(1, 100.0), card(2, 5.0, spark=[]))
+    wall = showing(open_wall, card(1, 100.0, last_bar_at=minute(3)), card(2, 5.0, spark=[]))
     line = wall.card(1).locator(".spark-line").get_attribute("d") or ""
     assert line.count("L") == 3
     assert wall.card(1).locator(".spark-base").get_attribute("d") != ""
     assert wall.card(2).locator(".spark-line").get_attribute("d") == ""
+
+
+def test_the_spark_ends_with_what_the_card_is_worth_now(open_wall: OpenWall) -> None:
+    """Its points are up to five minutes old: the line would end in profit over a loss in red."""
+    line = spark([10_000.0, 10_010.0, 10_020.0])
+    wall = showing(open_wall, card(1, -5.0, spark=line, last_bar_at=minute(4)))
+    drawn = wall.card(1).locator(".spark-line").get_attribute("d") or ""
+    assert drawn.count("L") == 3
+    base = (wall.card(1).locator(".spark-base").get_attribute("d") or "")[3:].split("H")[0]
+    end = drawn.split("L")[-1].split(" ")
+    assert float(end[0]) == 100 and float(end[1]) > float(base)  # further down
 
 
 def test_state_and_old_prices_show_on_the_card(open_wall: OpenWall) -> None:

@@ -100,7 +100,8 @@ def test_the_days_trades_are_ticks_on_the_line(open_wall: OpenWall) -> None:
         ["2023-12-29T15:00:00Z", "buy"],
     ]
     line = spark([10000, 10010, 9990, 10005, 10000])
-    api.cards = [card(1, spark=line, marks=marks), card(2, spark=line)]
+    now = {"spark": line, "last_bar_at": minute(4)}
+    api.cards = [card(1, **now, marks=marks), card(2, **now)]
     wall = open_wall(api)
     assert wall.card(1).locator(".spark-buys").get_attribute("d") == "M50 89v11M75 32v11"
     assert wall.card(1).locator(".spark-sells").get_attribute("d") == "M25 11v-11"
