@@ -126,8 +126,11 @@ def test_every_fill_since_the_backup_comes_back_once(tmp_path: Path, configure: 
         )
         new_card = terminal.add_card("MSFT", "in_and_out", 5_000)["id"]
         terminal.wait_for(lambda: traded(new_card) >= 1, what="the new card has traded")
+        for card in (*cards, new_card):  # else the last start would send new orders
+            terminal.stop_card(card)
         terminal.stop("orchestrator")
         terminal.start("orchestrator")  # settles what the stop left open, and audits once more
+        terminal.wait_for(lambda: not order_journal.open_orders(), what="all orders have their end")
         terminal.stop("orchestrator")
 
         for card in (*cards, new_card):
