@@ -2,7 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,9 @@ from orchestra.base.market_calendar import MINUTE, nyse
 from orchestra.base.settings import ROOT
 from orchestra.subject import Subject
 from tests.conftest import Configure
+from tests.processes import until
 
+ENTRY = (sys.executable, "-m", "orchestra", "backtest")
 NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
 DAY = date(2024, 6, 4)
 HEADER = "import card_calculations\nimport system_db_manager\nfrom database import db_manager\n\n"
@@ -98,6 +103,24 @@ def command(*arguments: object, code: int = 0) -> Result:
     done = CliRunner().invoke(main, ["backtest", *map(str, arguments)])
     assert done.exit_code == code, done.output
     return done
+
+
+@contextmanager
+def under_way(there: Path, *arguments: object) -> Iterator["subprocess.Popen[str]"]:
+    """The command in a process of its own, from the moment its algorithm has made the file ``there``."""
+    with subprocess.Popen(
+        [*ENTRY, *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            until(lambda: there.exists() or process.poll() is not None, what="it is under way")
+            assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
 
 
 def answered(*arguments: object, code: int = 0) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from database import db_manager
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT
-from tests.backtest.conftest import DAY, Write, answered, command
+from tests.backtest.conftest import DAY, ENTRY, Write, answered, command, under_way
 from tests.exchange_fixture import running_exchange
 
 BASICS = {"return", "max_drawdown", "trades", "win_rate", "exposure", "buy_and_hold"}
@@ -50,7 +50,6 @@ def climb(count: int) -> list[float]:
     return [100 + n / 4 for n in range(count)]
 
 
-ENTRY = (sys.executable, "-m", "orchestra", "backtest")
 ONE_DAY = ("--start", DAY, "--end", DAY)
 ONCE = "due = current_time[11:16] == '13:40'\nreturn ('buy', 3, 'now') if due else ('hold', 0)"
 
@@ -317,18 +316,7 @@ def test_ctrl_c_keeps_what_was_done(write: Write, tmp_path: Path, hangs: bool) -
     """Once: it ends after the minute it is in. Twice: also where that one never comes back."""
     store(climb(390))
     path = write(WAITS.format(folder=str(tmp_path), nap="pass").strip())
-    process = subprocess.Popen(
-        [*ENTRY, str(path), "AAPL", "--json", *map(str, ONE_DAY)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = clock.elapsed() + 60
-        while not (tmp_path / "there").exists():
-            assert process.poll() is None and clock.elapsed() < deadline
-            clock.pause(0.01)
+    with under_way(tmp_path / "there", path, "AAPL", "--json", *ONE_DAY) as process:
         process.send_signal(signal.SIGINT)
         if hangs:
             clock.pause(0.5)  # two of one kind that are pending at once are one
@@ -337,9 +325,6 @@ def test_ctrl_c_keeps_what_was_done(write: Write, tmp_path: Path, hangs: bool) -
             clock.pause(0.2)
             (tmp_path / "go").touch()
         output, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0, errors
     found = json.loads(output)
     assert found["stopped"] == "interrupted"

@@ -12,8 +12,8 @@ from orchestra.base import clock
 from orchestra.base.settings import ROOT
 from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Task
-from tests.backtest.conftest import DAY, Write, answered, command
-from tests.backtest.test_command import ENTRY, ONE_DAY, climb, store
+from tests.backtest.conftest import Write, answered, command, under_way
+from tests.backtest.test_command import ONE_DAY, climb, store
 from tests.conftest import Configure
 
 BEFORE = "import asyncio, sys\nclass Own(BaseException): pass\n"
@@ -121,25 +121,11 @@ def test_ctrl_c_while_the_file_is_imported(write: Write, tmp_path: Path) -> None
         f"import pathlib\nhere = pathlib.Path({str(tmp_path)!r})\n(here / 'there').touch()\n"
         "while not (here / 'go').exists(): pass\n",
     )
-    process = subprocess.Popen(
-        [*ENTRY, str(path), "AAPL", "--start", str(DAY), "--end", str(DAY)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = clock.elapsed() + 60
-        while not (tmp_path / "there").exists():
-            assert process.poll() is None and clock.elapsed() < deadline
-            clock.pause(0.01)
+    with under_way(tmp_path / "there", path, "AAPL", *ONE_DAY) as process:
         process.send_signal(signal.SIGINT)
         clock.pause(0.2)
         (tmp_path / "go").touch()
         _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 2
     assert "It was stopped before the first bar: interrupted." in errors
     assert not (tmp_path / "ran").exists()
