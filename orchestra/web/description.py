@@ -36,7 +36,7 @@ REFUSALS = {
     415: "The body is not called application/json.",
     422: "It exists, and cannot be traded or run.",
     429: "Too many wrong PINs: Retry-After says for how many seconds.",
-    503: "The broker does not answer, or the disk is full; nothing was changed.",
+    503: "The broker does not answer, the disk is full or a database damaged; the sentence says what.",
 }
 ANY_CALL = (400, 401, 403)
 ANY_BODY = (413, 415)
