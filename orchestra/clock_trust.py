@@ -1,6 +1,7 @@
 """Whether the clock may be traded by: a machine without a battery wakes up in the past.
 
-It is trusted once the system has set it from the network, and otherwise while the broker's clock agrees.
+It is trusted while the broker's clock agrees. One that the system has set from the network is trusted
+without the broker's word, but not against it: what sets the time may have failed since, or set a wrong one.
 """
 
 import logging
@@ -16,6 +17,7 @@ from orchestra.base.market_calendar import MINUTE, floor_minute
 from system_databse import heartbeats, system_db_manager
 
 TOLERANCE_SECONDS = 5.0  # machine seconds between the two clocks
+SET_TOLERANCE_SECONDS = 30.0  # of a clock that was set from the network, which speaks for it
 LOOK_SECONDS = 30.0  # machine seconds for which an agreement is believed
 RETRY_SECONDS = 5.0
 
@@ -28,6 +30,7 @@ class ClockTrust:
     def __init__(self, wrapper: AlpacaWrapper) -> None:
         self._wrapper = wrapper
         self._broker_ahead: timedelta | None = None  # of our market time; None: never compared
+        self._was_set = False  # from the network, when last looked at
         self._looked_at = 0.0  # on clock.elapsed's scale
         self._looking: threading.Thread | None = None
         self._doubted = False
@@ -36,13 +39,15 @@ class ClockTrust:
 
     def follow(self) -> bool:
         """Say whether the clock may be traded by; the broker is asked when it is due."""
-        if clock.is_synchronized():
-            return True
-        if not self._agrees():
-            self._look()
+        is_set = clock.is_synchronized()
+        if is_set and not self._was_set:
+            self._broker_ahead = None  # it was of the clock before
+        self._was_set = is_set
+        if not self._is_right():
+            self._look()  # also before a first difference is believed of a clock that was set
         elif clock.elapsed() - self._looked_at >= LOOK_SECONDS:
             self._look_aside()
-        return self._agrees()
+        return self._is_right()
 
     def wait(self, stop: threading.Event, last_minute: datetime | None = None) -> datetime | None:
         """Wait until the clock may be traded by, or ``stop``.
@@ -59,13 +64,16 @@ class ClockTrust:
     @property
     def health(self) -> tuple[str, str]:
         """Status and message for the heartbeats."""
-        if clock.is_synchronized() or self._agrees():
+        if self._is_right():
             return ("ok", "")
         return ("down", self._message())
 
-    def _agrees(self) -> bool:
-        tolerance = timedelta(seconds=TOLERANCE_SECONDS * clock.speed())
-        return self._broker_ahead is not None and abs(self._broker_ahead) <= tolerance
+    def _is_right(self) -> bool:
+        is_set, ahead = clock.is_synchronized(), self._broker_ahead
+        if ahead is None:
+            return is_set
+        tolerance = SET_TOLERANCE_SECONDS if is_set else TOLERANCE_SECONDS
+        return abs(ahead) <= timedelta(seconds=tolerance * clock.speed())
 
     def _look_aside(self) -> None:
         """Look without holding up the minute: a broker that hangs is nothing new about the clock."""

@@ -117,19 +117,69 @@ def test_an_unknown_clock_is_not_trusted_and_a_known_one_stays_known(
     assert all(trust.follow() for _ in range(20))
 
 
-def test_what_the_system_has_set_from_the_network_needs_no_broker(
-    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    skew(exchange, -90)
+@pytest.fixture
+def is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file by which the system says that it has set the clock; it is there."""
     file = tmp_path / "synchronized"
     monkeypatch.setattr(clock, "SYNCHRONIZED", file)
-    trust = ClockTrust(AlpacaWrapper())
     file.touch()
-    assert not trust.follow()  # the system knows nothing of a simulated market's time
+    return file
+
+
+def on_the_machines_clock() -> None:
     change(MARKET_CLOCK_START="", MARKET_CLOCK_SPEED="", MARKET_CLOCK_ANCHOR="")
+
+
+def test_what_the_system_has_set_from_the_network_needs_no_broker(
+    exchange: Exchange, is_set: Path
+) -> None:
+    exchange.faults.add({"name": "500", "path": "/v2/clock"})
+    trust = ClockTrust(AlpacaWrapper())
+    assert not trust.follow()  # the system knows nothing of a simulated market's time
+    on_the_machines_clock()
     assert trust.follow() and trust.health == ("ok", "")
-    file.unlink()
+    is_set.unlink()
     assert not trust.follow()
+
+
+def test_a_clock_that_was_once_set_is_not_believed_against_the_broker(
+    exchange: Exchange, is_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_machines_clock()
+    monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
+    trust = ClockTrust(AlpacaWrapper())
+    skew(exchange, -90)
+    until(lambda: not trust.follow(), what="its going wrong is noticed")
+    ahead = "The clock is 0:01:30 ahead of the broker's: no card is asked until it is set."
+    assert trust.health == ("down", ahead)
+    skew(exchange, -20)  # what would be too much of a clock that nobody has set
+    assert trust.follow() and trust.health == ("ok", "")
+
+
+def test_one_wrong_answer_makes_nobody_doubt_a_clock_that_was_set(
+    exchange: Exchange, is_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_the_machines_clock()
+    trust = ClockTrust(AlpacaWrapper())
+    skew(exchange, -90)
+    assert trust.follow()
+    until(lambda: trust.health[0] == "down", what="the wrong answer")
+    skew(exchange, 0)
+    assert trust.follow()
+
+
+def test_what_was_known_of_a_clock_before_it_was_set_counts_no_more(
+    exchange: Exchange, is_set: Path
+) -> None:
+    is_set.unlink()
+    on_the_machines_clock()
+    skew(exchange, -3600)
+    trust = ClockTrust(AlpacaWrapper())
+    assert not trust.follow()
+    exchange.faults.add({"name": "500", "path": "/v2/clock"})
+    assert not trust.follow()
+    is_set.touch()
+    assert trust.follow()
 
 
 def test_a_clock_that_passes_over_a_night_is_no_difference(exchange: Exchange) -> None:
