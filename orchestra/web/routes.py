@@ -22,7 +22,7 @@ from orchestra.web.inputs import (
     whole_argument,
 )
 from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
-from system_databse import access, card_states, decision_journal, system_db_manager
+from system_databse import access, decision_journal, system_db_manager
 
 STAMP_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PAGE_ROWS = 50
@@ -83,24 +83,6 @@ def create_algorithm() -> ResponseReturnValue:
 def get_algorithm(algo_id: int) -> ResponseReturnValue:
     """Return one card."""
     return jsonify(card_or_404(algo_id))
-
-
-@blueprint.delete("/algorithms/<int:algo_id>")
-@pin_required
-def stop_algorithm(algo_id: int) -> ResponseReturnValue:
-    """Stop a card; ``?liquidate=true`` has its shares sold, else they are kept."""
-    liquidate = request.args.get("liquidate", "false")
-    if liquidate not in ("true", "false"):
-        raise ApiError(400, "bad_input", f"Expected liquidate true or false, was {liquidate}.")
-    card = card_or_404(algo_id)
-    running = card["status"] == "running"
-    holds = card["current_shares"] > 0 or card["order_open"]
-    if liquidate == "true" and (running or (holds and card["state"] != "stopping")):
-        # One without shares too: a buy of this minute may be on its way
-        card_states.stop_and_sell(algo_id)
-    elif not system_db_manager.stop_algorithm(algo_id):
-        raise ApiError(409, "nothing_to_do", f"{card['display_name']} is stopped already.")
-    return jsonify(cards.card(algo_id))
 
 
 @blueprint.get("/algorithms/<int:algo_id>/transactions")

@@ -136,6 +136,20 @@ def test_stop_all_stops_all_where_no_price_can_be_read(owner: Api) -> None:
     assert set(card_states.all_states()) == {first["id"], second["id"]}
 
 
+@pytest.mark.parametrize("query", ["", "?liquidate=true"])
+def test_a_card_is_stopped_where_no_price_can_be_read(owner: Api, query: str) -> None:
+    card, other = owner.added(), owner.added(ticker="MSFT")
+    system_db_manager.record_buy(card["id"], 3, 10.0)
+    sqlite.close_kept()
+    settings.current().stocks_db_path.write_bytes(b"no database at all" * 1000)
+    body = assert_error(owner.stop(card["id"], query), 503, "database_damaged")
+    assert body["error"] == "1 card is stopped, but cannot be shown now."
+    assert [row["id"] for row in system_db_manager.get_all_algorithms("running")] == [other["id"]]
+    assert set(card_states.all_states()) == ({card["id"]} if query else set())
+    assert_error(owner.stop(card["id"], query), 409, "nothing_to_do")
+    assert_error(owner.stop(99, query), 404, "not_found")
+
+
 def test_stop_all_stops_all_or_none(owner: Api) -> None:
     """Not one card of two, with an answer that nothing was changed."""
     cards = [owner.added()["id"], owner.added(ticker="MSFT")["id"]]
