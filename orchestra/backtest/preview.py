@@ -14,9 +14,6 @@ from orchestra.base import settings
 from orchestra.base.errors import AutoTraderError
 from orchestra.subject import Subject, file_of
 
-LONGEST_SECONDS = (
-    20  # of machine time, fetching included; nobody waits longer, nor for who has gone
-)
 POINTS = 100  # of the line, at most
 MOST_NOTES = 3
 
@@ -24,14 +21,17 @@ Report = dict[str, Any]
 
 
 def preview(asked: str) -> str:
-    """Answer a request in JSON, ``{"ticker", "algorithm_type", "initial_capital", "parameters"}``.
+    """Answer a request in JSON.
 
-    ``{"result"}``, or ``{"error"}`` with a sentence where there is none.
+    ``{"ticker", "algorithm_type", "initial_capital", "parameters", "seconds"}``: after so many whole machine
+    seconds it ends itself, for who has asked may have gone. ``{"result"}``, or ``{"error"}`` with a sentence
+    where there is none.
     """
-    signal.alarm(LONGEST_SECONDS)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt is the algorithm's own
-    resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
     request = json.loads(asked)
+    seconds = request["seconds"]
+    signal.alarm(seconds)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a KeyboardInterrupt is the algorithm's own
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     subject = Subject(
         file_of(request["algorithm_type"]),
         request["ticker"],

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from orchestra.base import clock, sqlite
@@ -18,7 +19,7 @@ from orchestra.base.settings import ROOT
 from orchestra.web.security import ApiError
 from system_databse import cycle_journal
 
-LONGEST_SECONDS = 20.0  # machine seconds, fetching included
+LONGEST_SECONDS = 20  # machine seconds, fetching included
 LATE_MS = 250.0  # a cycle that starts so late after its wake-up is not disturbed any longer
 LOOKED_EVERY_SECONDS = 0.1
 NICE = 19
@@ -108,8 +109,9 @@ class BacktestDesk:
 
 
 def _process(request: Request, folder: str) -> Process:
+    asked = json.dumps(request | {"seconds": LONGEST_SECONDS})
     process = subprocess.Popen(
-        [sys.executable, "-m", "orchestra", "preview", json.dumps(request)],
+        [sys.executable, "-m", "orchestra", "preview", asked],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": folder},
         stdin=subprocess.DEVNULL,
@@ -133,7 +135,9 @@ def _end(process: Process) -> None:
 
 def _outcome(process: Process) -> tuple[str, dict[str, Any] | None, str | None]:
     """Wait for the process; end it where it takes too long or a cycle is late."""
-    begun, deadline = clock.now(), clock.elapsed() + LONGEST_SECONDS
+    deadline = clock.elapsed() + LONGEST_SECONDS
+    # Of the cycles that wake up from now on: a minute's wakes up a little after it has begun
+    first = clock.now() - timedelta(seconds=clock.WAKE_UP.market_seconds)
     while True:
         try:
             output, errors = process.communicate(timeout=LOOKED_EVERY_SECONDS)
@@ -144,7 +148,7 @@ def _outcome(process: Process) -> tuple[str, dict[str, Any] | None, str | None]:
                     os.killpg(process.pid, signal.SIGKILL)
             if clock.elapsed() > deadline:
                 return FAILED, None, f"It took longer than {LONGEST_SECONDS:g} s."
-            late = cycle_journal.lateness(begun, clock.now())
+            late = cycle_journal.lateness(first, clock.now())
             if max(late.values(), default=0.0) > LATE_MS:
                 return STOPPED, None, "Stopped: the trading minute was late, and comes first."
     if process.returncode != 0:

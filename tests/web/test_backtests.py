@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE, nyse
 from orchestra.base.settings import ROOT
 from orchestra.simulator import Exchange
+from orchestra.web import backtests
 from system_databse import cycle_journal
 from tests.conftest import Configure
+from tests.exchange_fixture import set_clock
+from tests.processes import until
+from tests.web import conftest as web
 from tests.web.conftest import Api, assert_error, ended, new_api
 
 NOBODY = "http://127.0.0.1:9"  # the discard port: connections are refused
@@ -29,6 +34,15 @@ class Algorithm:
     def run(self, current_time, algo_id):
         while True: pass
 """
+NICENESS = os.nice(0)  # of the tests themselves
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that has much else to do nothing here takes too long."""
+    monkeypatch.setattr(backtests, "NICE", min(NICENESS + 1, 19))
+    monkeypatch.setattr(backtests, "LONGEST_SECONDS", 600)
+    monkeypatch.setattr(web, "PATIENCE_SECONDS", 600.0)
 
 
 def store(sessions: int) -> list[str]:
@@ -149,7 +163,7 @@ def test_what_an_algorithm_says_to_stderr_is_nobodys_to_keep(
     code = "import os, sys; print('x' * 1000, file=sys.stderr); os.write(2, b'raw')"
     mine(HANGS.replace("while True: pass", f"{code}; return ('hold', 0)"))
     store(19)
-    request = json.dumps({**BODY, "algorithm_type": "mine", "parameters": {}})
+    request = json.dumps({**BODY, "algorithm_type": "mine", "parameters": {}, "seconds": 600})
     done = subprocess.run(
         [sys.executable, "-m", "orchestra", "preview", request],
         cwd=ROOT,
@@ -188,17 +202,28 @@ def test_one_that_is_ended_leaves_no_file(
     store(19)
     api = new_api()
     number = (api.post("/api/backtests", BODY | {"algorithm_type": "mine"}).json or {})["id"]
-    deadline = clock.elapsed() + 60
-    while not begun.exists():
-        assert clock.elapsed() < deadline
-        clock.pause(0.02)
+    until(begun.exists, web.PATIENCE_SECONDS, what="its first run has begun")
     cycle_journal.record(clock.now(), 900.0, 1.0)
     assert ended(api, number)["status"] == "stopped"
     assert list(temporary.iterdir()) == []
 
 
+def await_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until the cycles of now have been looked at from beginning to end."""
+    looks: list[datetime] = []
+    look = cycle_journal.lateness
+
+    def counted(first: datetime, last: datetime) -> dict[str, float]:
+        looks.append(last)
+        return look(first, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cycle_journal, "lateness", counted)
+        until(lambda: len(looks) > 1, web.PATIENCE_SECONDS, what="the cycles are looked at")
+
+
 def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
-    mine: Callable[[str], None], locked: Api
+    mine: Callable[[str], None], locked: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine(HANGS)
     store(19)
@@ -211,7 +236,7 @@ def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
     number = (first.json or {})["id"]
     cycle_journal.record(clock.now() - MINUTE, 9_000.0, 1.0)  # late before it was started
     cycle_journal.record(clock.now(), 100.0, 1.0)  # a usual one
-    clock.pause(0.5)
+    await_looks(monkeypatch)
     assert api.read(f"/api/backtests/{number}")["status"] == "running"
     cycle_journal.record(clock.now(), 900.0, 1.0)
     found = ended(api, number)
@@ -221,6 +246,36 @@ def test_one_at_a_time_and_it_gives_way_to_a_late_cycle(
     assert again.status_code == 202
     cycle_journal.record(clock.now(), 900.0, 1.0)
     ended(api, (again.json or {})["id"])
+
+
+@pytest.mark.parametrize(("begun", "wakes"), [("14:30:01", "14:30"), ("14:30:03", "14:31")])
+def test_the_cycle_that_wakes_up_next_is_the_first_it_may_have_made_late(
+    mine: Callable[[str], None],
+    locked: Api,
+    begun: str,
+    wakes: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each wakes up two seconds after its minute has begun."""
+    mine(HANGS)
+    store(19)
+    set_clock(f"2024-06-04T{begun}Z")
+    api = new_api()
+    response = api.post("/api/backtests", BODY | {"algorithm_type": "mine"})
+    number = (response.json or {})["id"]
+    cycle_journal.record(clock.parse(f"2024-06-04T{wakes}:00Z") - MINUTE, 900.0, 1.0)
+    await_looks(monkeypatch)
+    assert api.read(f"/api/backtests/{number}")["status"] == "running"
+    with clock.held(lambda: clock.parse("2024-06-04T14:31:03Z")):
+        cycle_journal.record(clock.parse(f"2024-06-04T{wakes}:00Z"), 900.0, 1.0)
+        assert ended(api, number)["status"] == "stopped"
+
+
+def test_it_gives_way_to_all_else_by_its_priority(mine: Callable[[str], None], locked: Api) -> None:
+    mine(HANGS.replace("while True: pass", "import os; raise ValueError(os.nice(0))"))
+    store(19)
+    error = asked(locked, algorithm_type="mine")["error"]
+    assert error.endswith(f"ValueError: {backtests.NICE}.")
 
 
 def no_thread(self: threading.Thread) -> None:
