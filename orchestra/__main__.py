@@ -1,6 +1,7 @@
 """The command line: python -m orchestra COMMAND."""
 
 import json
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def desktop(action: str) -> None:
         click.echo(told)
 
 
-@main.command()
+@main.command(cls=cli.AtMarketTime)
 @click.argument("tickers", nargs=-1)
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First day; default a year ago.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default today.")
@@ -111,7 +112,7 @@ def fetch(**arguments: Any) -> None:
     command.fetch(**arguments)
 
 
-@main.command()
+@main.command(cls=cli.AtMarketTime)
 @click.argument("algorithm")
 @click.argument("ticker")
 @click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
@@ -131,7 +132,7 @@ def check(**arguments: Any) -> None:
     sys.exit(0 if command.check(**arguments) else 1)
 
 
-@main.command()
+@main.command(cls=cli.AtMarketTime)
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @click.option(
     "--csv",
@@ -218,6 +219,13 @@ if __name__ == "__main__":
         main(prog_name="python -m orchestra")
     except AutoTraderError as error:
         sys.exit(str(error))
+    except sqlite3.DatabaseError as error:
+        if type(error) is not sqlite3.DatabaseError:  # only of this very kind is the file's damage
+            raise
+        sys.exit(
+            f"A database cannot be read ({error}): python -m orchestra doctor says which one, and what"
+            " to do."
+        )
     except ModuleNotFoundError:
         from orchestra import first_aid
 

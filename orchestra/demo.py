@@ -1,8 +1,12 @@
 """The terminal without keys: its clock, and the cards it begins with."""
 
 import os
+import sqlite3
+from contextlib import suppress
 
-from orchestra.base import clock, settings
+from database import contents, recorded_files
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import AutoTraderError
 from orchestra.base.settings import Settings
 from system_databse import heartbeats, system_db_manager
 
@@ -39,10 +43,25 @@ def clock_settings(chosen: Settings) -> dict[str, str]:
 def set_clock(chosen: Settings) -> dict[str, str]:
     """Begin the clock that all processes share, here and for those started from here; return its settings."""
     shared = clock_settings(chosen)
-    os.environ.update(shared)
-    settings.adopt(None)
-    clock.reset()
+    _adopt(shared)
     return shared
+
+
+def join_clock() -> None:
+    """Let market time in a command at the keyboard be where the simulated terminal is, or stopped.
+
+    By the machine's clock the command would show days that this market has not had, and its exchange's
+    answer about them would be stored as minutes without a trade.
+    """
+    chosen = settings.current()
+    if not chosen.simulated_by_default or not chosen.system_db_path.exists():
+        return
+    with suppress(AutoTraderError, sqlite3.Error):  # what cannot be read, the command itself tells
+        has_run = heartbeats.newest_market_time() is not None
+        if has_run and contents.recorded_source() != recorded_files.SOURCE:
+            shared = clock_settings(chosen)
+            _adopt(shared and {**shared, "MARKET_CLOCK_SPEED": "1"})  # never ahead of the terminal
+    sqlite.close_kept()  # the command may fork, or put another ledger in this one's place
 
 
 def add_cards_to_new_ledger() -> None:
@@ -51,3 +70,9 @@ def add_cards_to_new_ledger() -> None:
         return
     for ticker, capital in DEMO_CARDS:
         system_db_manager.create_algorithm(ticker, DEMO_ALGORITHM, capital)
+
+
+def _adopt(shared: dict[str, str]) -> None:
+    os.environ.update(shared)
+    settings.adopt(None)
+    clock.reset()

@@ -1,6 +1,7 @@
 """``./start_pi.sh`` as the owner runs it, in a copy of the project of its own."""
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -54,6 +55,7 @@ class Started:
     """A running ``start_pi.sh``."""
 
     def __init__(self, project: Path, environment: dict[str, str], *options: str) -> None:
+        self.project, self.environment = project, environment
         self.url = f"http://127.0.0.1:{environment['API_PORT']}"
         self.process = subprocess.Popen(
             [project / "start_pi.sh", *options],
@@ -76,6 +78,19 @@ class Started:
 
     def get(self, path: str) -> Any:
         return requests.get(f"{self.url}{path}", timeout=5).json()
+
+    def command(self, *arguments: str) -> Any:
+        """Run one of the commands beside it; what it says as JSON."""
+        done = subprocess.run(
+            [self.project / ".venv/bin/python", "-m", "orchestra", *arguments, "--json"],
+            cwd=self.project,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=True,
+        )
+        return json.loads(done.stdout)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -141,6 +156,9 @@ def test_from_nothing_to_cards_that_trade_and_on_again(start: Any, project: Path
     assert moved["market"]["now"] > first["market"]["now"]
     before = {card["ticker"]: card["current_price"] for card in first["algorithms"]}
     assert any(card["current_price"] != before[card["ticker"]] for card in moved["algorithms"])
+    asked = terminal.command("fetch", "AAPL", "--start", "2024-05-28")["tickers"][0]
+    assert (asked["sessions"], asked["empty_minutes"]) == (5, 0)  # none that is still to come there
+    assert terminal.command("report")["day"] == "2024-06-03"
     children = children_of(terminal.process.pid)
     assert len(children) >= 3
     assert terminal.stop() == 0

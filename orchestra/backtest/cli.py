@@ -7,7 +7,17 @@ from typing import Any
 import click
 
 
-@click.command()
+class AtMarketTime(click.Command):
+    """A command that looks at the market, as of the market's own time."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from orchestra import demo
+
+        demo.join_clock()
+        return super().invoke(ctx)
+
+
+@click.command(cls=AtMarketTime)
 @click.argument("algorithm")
 @click.argument("ticker")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
@@ -54,7 +64,7 @@ def backtest(**arguments: Any) -> None:
     sys.exit(0 if command.backtest(**arguments) else 1)
 
 
-@click.command()
+@click.command(cls=AtMarketTime)
 @click.argument("day", type=click.DateTime(["%Y-%m-%d"]), required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def replay(**arguments: Any) -> None:
@@ -68,7 +78,7 @@ def replay(**arguments: Any) -> None:
     sys.exit(0 if replay_command.replay(**arguments) else 1)
 
 
-@click.command()
+@click.command(cls=AtMarketTime)
 @click.argument("algorithm")
 @click.argument("ticker")
 @click.option(
