@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from alpaca.common.enums import Sort
 from alpaca.common.exceptions import APIError
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.enums import OrderSide, PositionIntent, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import GetOrdersRequest, MarketOrderRequest
 
 from orchestra import exchange
@@ -99,6 +99,8 @@ class AlpacaWrapper(AccountReader):
     ) -> BrokerOrder:
         """Send one market order for the day, once. Raises OrderRefused or OrderUnsettled.
 
+        A sale says that it closes a position: where nothing is held any more, for it was sold by hand a
+        moment ago, the broker refuses it instead of making a margin account short.
         A rate limit is a no that time heals: its reset is waited for, if it comes before ``until``
         (an instant on ``clock.elapsed``'s scale).
         """
@@ -108,6 +110,7 @@ class AlpacaWrapper(AccountReader):
             side=OrderSide(side),
             time_in_force=TimeInForce.DAY,
             client_order_id=client_order_id,
+            position_intent=PositionIntent.SELL_TO_CLOSE if side == "sell" else None,
         )
         while True:
             try:
@@ -220,6 +223,8 @@ def _refused_or_unsettled(error: APIError, client_order_id: str) -> NoReturn:
     reason = exchange.describe(error)
     if "client_order_id must be unique" in reason or exchange.status_of(error) not in REFUSALS:
         raise OrderUnsettled(client_order_id, reason) from error
+    if "position intent mismatch" in reason:
+        reason = f"nothing of it is held at the broker ({reason})"
     raise OrderRefused(reason) from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError
 from orchestra.base.market_calendar import MINUTE, Session, floor_minute
-from orchestra.simulator import order_request
+from orchestra.simulator import order_checks, order_request
 from orchestra.simulator.account import CENT, ZERO, Account, Order, moment, plain
 from orchestra.simulator.faults import Fault, Faults
 from orchestra.simulator.market import Market
@@ -150,17 +150,10 @@ class Matching:
         symbol = wanted.asset.symbol
         if self._account.order_by_client_id(wanted.client_order_id) is not None:
             raise invalid("client_order_id must be unique", BAD_REQUEST)
-        others = self._account.open_orders(symbol)
-        opposite = next((o for o in others if _washes(wanted, o)), None)
-        if opposite is not None:
-            kind = "limit" if opposite.type == "limit" else "market/stop"
-            raise forbidden(
-                "potential wash trade detected. use complex orders",
-                existing_order_id=opposite.id,
-                reject_reason=f"opposite side {kind} order exists",
-            )
+        others, held = self._account.open_orders(symbol), self._account.position(symbol)
+        order_checks.against_others(wanted, others)
+        order_checks.against_position(wanted, held, others)
         if wanted.side == "sell":
-            self._check_shares(wanted, others)
             return ZERO
         price = wanted.limit_price or self.price(symbol, "buy", now) or ZERO
         cost = (price * wanted.qty).quantize(CENT, ROUND_HALF_UP)
@@ -172,22 +165,6 @@ class Matching:
                 cost_basis=str(cost),
             )
         return cost
-
-    def _check_shares(self, wanted: OrderRequest, others: list[Order]) -> None:
-        held = self._account.position(wanted.asset.symbol)
-        if held is None:
-            raise forbidden("account is not allowed to short")
-        for_orders = sum((order.left for order in others if order.side == "sell"), ZERO)
-        available = held.qty - for_orders
-        if wanted.qty > available:
-            asked, free = plain(wanted.qty), plain(available)
-            raise forbidden(
-                f"insufficient qty available for order (requested: {asked}, available: {free})",
-                available=free,
-                existing_qty=plain(held.qty),
-                held_for_orders=plain(for_orders),
-                symbol=wanted.asset.symbol,
-            )
 
     def _session(self, moment: datetime) -> Session | None:
         """The session an order of this moment is for: the running one, else the next."""
@@ -267,17 +244,6 @@ class Matching:
 def refuse_replacing() -> Refusal:
     """The answer to PATCH /v2/orders/{id}."""
     return invalid("replacing an order is not supported, cancel it and send another")
-
-
-def _washes(wanted: OrderRequest, other: Order) -> bool:
-    """Whether an order could trade with this account's own one."""
-    if other.side == wanted.side:
-        return False
-    if wanted.limit_price is None or other.limit_price is None:
-        return True
-    if wanted.side == "buy":
-        return wanted.limit_price >= other.limit_price
-    return wanted.limit_price <= other.limit_price
 
 
 def _marketable(order: Order, price: Decimal) -> bool:

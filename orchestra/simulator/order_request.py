@@ -12,6 +12,7 @@ from orchestra.simulator.refusals import BAD_REQUEST, Refusal, forbidden, invali
 LONGEST_CLIENT_ID = 128
 FINEST_SHARE = Decimal("1e-9")
 MOST_SHARES = Decimal(10**9)
+INTENTS = ("buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class OrderRequest:
     limit_price: Decimal | None
     extended_hours: bool
     client_order_id: str
+    position_intent: str | None  # None: whatever the position makes of it
 
 
 def read(body: Any, assets: Mapping[str, Asset]) -> OrderRequest:
@@ -47,8 +49,12 @@ def read(body: Any, assets: Mapping[str, Asset]) -> OrderRequest:
     extended = body.get("extended_hours") in (True, "true", "True")
     if extended and (type != "limit" or time_in_force != "day"):
         raise invalid("extended hours order must be DAY limit orders")
+    intent = body.get("position_intent")
+    if intent not in (None, *INTENTS):
+        raise invalid("invalid position_intent specified", BAD_REQUEST)
+    identity = _client_order_id(body)
     return OrderRequest(
-        asset, side, type, time_in_force, qty, limit_price, extended, _client_order_id(body)
+        asset, side, type, time_in_force, qty, limit_price, extended, identity, intent
     )
 
 

@@ -470,9 +470,23 @@ def test_a_sale_of_a_stopped_card_that_is_refused_is_told_on_the_card(
     state = card_states.all_states()[card]
     assert state.state == "stopping"
     assert state.reason == (
-        "Its sale was refused: 403: account is not allowed to short."
+        "Its sale was refused: nothing of it is held at the broker (422: position intent mismatch,"
+        " inferred: sell_to_open, specified: sell_to_close)."
         " It is tried again in the next open minute."
     )
+
+
+def test_no_sale_opens_a_short_position(execution: Execution, card: int) -> None:
+    """What the owner sold by hand a moment ago a running card's sale does not sell once more."""
+    carry_out(execution, intent(card, "buy", 10))
+    AlpacaWrapper().place_market_sell("NVDA", 10)
+    decided(card, "sell", 10)
+    carry_out(execution, intent(card, "sell", 10))
+    assert states() == [("buy", "filled"), ("sell", "refused")]
+    assert reasons(card) == [
+        "why; refused: nothing of it is held at the broker (422: position intent mismatch,"
+        " inferred: sell_to_open, specified: sell_to_close)"
+    ]
 
 
 def test_several_stuck_orders_on_one_ticker_stay_open_no_longer_than_one(

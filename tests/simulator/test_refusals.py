@@ -49,6 +49,13 @@ AFTER_HOURS = "2024-06-04T21:00:00Z"
             "client_order_id must be no more than 128 characters",
         ),
         ({"side": "sell"}, 403, 40310000, "account is not allowed to short"),
+        ({"position_intent": ""}, 422, 40010001, "invalid position_intent specified"),
+        (
+            {"side": "sell", "position_intent": "sell_to_close"},
+            422,
+            42210000,
+            "position intent mismatch, inferred: sell_to_open, specified: sell_to_close",
+        ),
     ],
 )
 def test_a_wrong_order_is_refused(
@@ -90,6 +97,16 @@ def test_open_buys_reserve_their_cost(http: Http) -> None:
     assert http.order(qty=300).json()["status"] == "accepted"
     assert http.order(qty=300).json()["message"] == "insufficient buying power"
     assert http.order(qty=100).json()["status"] == "accepted"
+
+
+def test_a_sale_that_says_what_it_does_to_the_position(trader: Trader, http: Http) -> None:
+    trader.fill("AAPL", 5)
+    answer = http.order(side="sell", qty=5, position_intent="sell_to_open")
+    assert (answer.status_code, answer.json()["message"]) == (
+        422,
+        "position intent mismatch, inferred: sell_to_close, specified: sell_to_open",
+    )
+    assert http.order(side="sell", qty=5, position_intent="sell_to_close").status_code == 200
 
 
 def test_selling_more_than_is_held(trader: Trader, http: Http) -> None:
