@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from orchestra import carried_stops
 from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import (
     AlreadyRunning,
@@ -62,6 +63,7 @@ def _restore(file: Path | None) -> dict[str, Any]:
             chosen = _copy_whole_one([file] if file else [each.path for each in _found()], fresh)
             _refuse_foreign(chosen, fresh)
             before = _contents(database)
+            stopped = carried_stops.carry(database, fresh)
             aside = _put_in_place(fresh, database)
         finally:
             for beside in ("", *BESIDE):
@@ -78,6 +80,7 @@ def _restore(file: Path | None) -> dict[str, Any]:
         "replaced": str(aside) if aside else None,
         "before": before,
         "algorithms": put_back,
+        "stopped_again": stopped,
     }
 
 
@@ -232,6 +235,12 @@ def _told(answer: dict[str, Any]) -> list[str]:
     lines = [f"Restored: {answer['restored']}", f"  {_described(answer)}"]
     if answer["replaced"]:
         lines += [f"Replaced: {answer['replaced']}", f"  {_described(answer['before'])}"]
+    if answer["stopped_again"] is None:
+        lines += [
+            "Which cards were stopped since then cannot be told: the running ones trade again."
+        ]
+    elif answer["stopped_again"]:
+        lines.append(f"Stopped since then, and again now: {', '.join(answer['stopped_again'])}")
     if answer["algorithms"]:
         lines.append(f"Algorithms put back: {', '.join(answer['algorithms'])}")
     files = backed_up_files.beside(Path(answer["restored"]))

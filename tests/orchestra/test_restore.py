@@ -12,7 +12,7 @@ import pytest
 
 from orchestra.base import settings, single, sqlite
 from orchestra.base.settings import ROOT
-from system_databse import backups, create_system_db, heartbeats, system_db_manager
+from system_databse import backups, card_states, create_system_db, heartbeats, system_db_manager
 from tests.conftest import Configure
 
 HOLD = """
@@ -157,6 +157,51 @@ def test_a_damaged_ledger_is_kept_as_it_was(card: int) -> None:
     answer = json.loads(restore("--json").stdout)
     assert transactions(ledger()) == 1
     assert Path(answer["replaced"]).read_bytes() == b"\xa5" * 50_000
+    assert answer["stopped_again"] is None
+
+
+def test_what_was_stopped_since_the_backup_does_not_trade_again(card: int) -> None:
+    """A stop without a sale leaves no trace at the broker: only what is replaced tells of it."""
+    sold = system_db_manager.create_algorithm("MSFT", "sma_crossover", 10_000)
+    runs = system_db_manager.create_algorithm("AAPL", "sma_crossover", 10_000)
+    buy(card, 1)
+    buy(sold, 1)
+    card_states.set_state(card, "paused", "by a brake")
+    backups.take(ledger())
+    system_db_manager.stop_algorithm(card)
+    card_states.stop_and_sell(sold)
+    why = card_states.all_states()[sold]
+    system_db_manager.stop_algorithm(
+        system_db_manager.create_algorithm("NVDA", "sma_crossover", 10_000)  # not in the backup
+    )
+    cards = system_db_manager.get_all_algorithms()
+    names = [row["display_name"] for row in cards if row["id"] in (card, sold)]
+    done = restore()
+    assert f"Stopped since then, and again now: {', '.join(names)}" in done.stdout, done.stderr
+    assert [row["id"] for row in system_db_manager.get_all_algorithms("running")] == [runs]
+    assert card_states.all_states() == {sold: why}
+    events = system_db_manager.ledger().execute("SELECT kind, algorithm_id FROM events ORDER BY id")
+    assert [tuple(row) for row in events] == [
+        ("stopped-again", card),
+        ("stopped-again", sold),
+        ("restored", None),
+    ]
+
+
+def test_a_new_ledgers_stops_are_none_of_the_old_ones(card: int) -> None:
+    backups.take(ledger())
+    sqlite.close_kept()
+    for path in ledger().parent.glob("system.db*"):
+        path.unlink()
+    script = (
+        "from system_databse import create_system_db, system_db_manager as m\n"
+        "create_system_db.create_database()\n"
+        "assert m.stop_algorithm(m.create_algorithm('NVDA', 'sma_crossover', 10_000))"
+    )
+    assert run("-c", script).returncode == 0
+    done = restore()
+    assert "Which cards were stopped since then cannot be told" in done.stdout
+    assert [row["id"] for row in system_db_manager.get_all_algorithms("running")] == [card]
 
 
 def test_a_plain_copy_of_a_ledger_in_use_can_be_named(card: int, tmp_path: Path) -> None:
