@@ -134,7 +134,7 @@ class Cycle:
         """Have each ticker's history at hand, back beyond today's open: today's P&L begins there.
 
         Once in a process, and again where it is gone, as after a split: then of one ticker a minute, for
-        an exchange that is out of reach must not use it up.
+        an exchange that is out of reach must not use it up. Nor do others follow one that it failed for.
         """
         session = calendar().latest_session(clock.now())
         if session is None:
@@ -143,13 +143,15 @@ class Cycle:
         known = sorted(tickers & self._prefetched)
         gone = [each for each in known if db_manager.newest_bar(each, session.open) is None]
         again = {gone[so_far % len(gone)]} if gone else set()
-        for ticker in (tickers - self._prefetched) | again:
+        for ticker in [*sorted(tickers - self._prefetched), *again]:
             self._prefetched.add(ticker)
             systemd.alive()
             try:
                 smart_fetch.prefetch(ticker, PREFETCHED_BARS + so_far)
             except AutoTraderError as error:
                 log.error("The history of %s cannot be fetched: %s", ticker, error)
+                if isinstance(error, ExchangeUnavailable):
+                    return
 
     def end_session(self, now: datetime) -> None:
         """Complete the session's last minute, after which no card is asked."""
