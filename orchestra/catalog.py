@@ -11,6 +11,10 @@ from orchestra.base import settings
 from orchestra.base.errors import BadInput
 from orchestra.parameters import declared
 
+# Of a file, in bytes: reading it takes some 450 times as much memory, and the page's server has little
+LARGEST_SOURCE = 256_000
+TOO_LARGE = f"it is larger than {LARGEST_SOURCE // 1000} kB: keep its data in a file beside it"
+
 
 @dataclass(frozen=True)
 class CatalogEntry:
@@ -61,6 +65,8 @@ def describe(path: Path) -> CatalogEntry:
     if not name.isidentifier():
         return CatalogEntry(name, name, error=f"{path.name}: a file's name must be a Python name")
     try:
+        if path.stat().st_size > LARGEST_SOURCE:
+            return CatalogEntry(name, name, error=TOO_LARGE)
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError) as error:
         line = getattr(error, "lineno", None)

@@ -82,6 +82,19 @@ def test_a_file_that_python_cannot_parse_hides_none(folder: Path, deep: str) -> 
     ]
 
 
+def test_a_file_that_would_take_all_memory_to_read_is_not_read(folder: Path) -> None:
+    good = "class Algorithm:\n    def run(self, current_time, algo_id): ...\n"
+    large = folder / "large.py"
+    large.write_text(f"{good}BARS = [{'1.25, ' * 45_000}]\n")
+    (folder / "good.py").write_text(good)
+    assert [(entry.name, entry.error) for entry in catalog.catalog()] == [
+        ("good", None),
+        ("large", "it is larger than 256 kB: keep its data in a file beside it"),
+    ]
+    large.write_text(f"{good}BARS = [{'1.25, ' * 42_000}]\n")
+    assert [entry.error for entry in catalog.catalog()] == [None, None]
+
+
 def test_a_class_may_be_written_in_every_way(folder: Path) -> None:
     (folder / "mine.py").write_text(
         "class Base:\n    def run(self, current_time, algo_id): ...\n"
