@@ -1,11 +1,13 @@
 """Runs the whole terminal for ``start_pi.sh``: starts each process, watches them, stops them in order."""
 
 import ctypes
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +107,7 @@ class _Terminal:
         """Start again whatever ends by itself, until ``stop`` is set."""
         while clock.pause(POLL_SECONDS, stop):
             for part in self._parts:
+                self._bound_errors_of(part)
                 if part.process is not None and part.process.poll() is not None:
                     print(f"The {part.name} ended ({self._last_words(part)}); starting it again.")
                     clock.pause(RESTART_SECONDS, stop)
@@ -123,11 +126,8 @@ class _Terminal:
                 part.process.wait()
 
     def _spawn(self, part: Part) -> None:
-        path = self._errors_of(part)
-        if path.exists() and path.stat().st_size > LARGEST_STDERR:
-            path.unlink()
         part.started = clock.elapsed()
-        with path.open("ab") as errors:
+        with self._errors_of(part).open("ab") as errors:
             part.process = subprocess.Popen(
                 part.command,
                 cwd=ROOT,
@@ -153,6 +153,13 @@ class _Terminal:
 
     def _errors_of(self, part: Part) -> Path:
         return self._log_dir / f"{part.name}.stderr"
+
+    def _bound_errors_of(self, part: Part) -> None:
+        """Empty a file that grew large, as by what an algorithm runs: who has it open goes on in it."""
+        path = self._errors_of(part)
+        with suppress(FileNotFoundError):  # whoever tidies up may have removed it
+            if path.stat().st_size > LARGEST_STDERR:
+                os.truncate(path, 0)
 
     def _last_words(self, part: Part) -> str:
         lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()

@@ -210,6 +210,29 @@ def test_a_part_that_dies_is_started_again(start: Any) -> None:
     )
 
 
+def test_what_an_algorithm_has_said_on_stderr_does_not_fill_the_disk(
+    start: Any, project: Path
+) -> None:
+    # Not by Python, whose print is taken care of: a program that it runs in each minute
+    (project / "algorithms" / "sma_crossover.py").write_text(
+        "import subprocess\n\n\nclass Algorithm:\n"
+        "    def __init__(self, ticker, initial_capital): ...\n\n"
+        "    def run(self, current_time, algo_id):\n"
+        "        subprocess.run('head -c 300000 /dev/zero >&2', shell=True)\n"
+        "        return ('hold', 0)\n"
+    )
+    terminal = start("--no-browser")
+    terminal.output_until("AutoTrader is running (SIMULATED)")
+    file, sizes = project / "logs" / "orchestrator.stderr", [0]
+
+    def shrank() -> bool:
+        sizes.append(file.stat().st_size)
+        return sizes[-1] < sizes[-2]
+
+    wait_for(shrank, "the file is begun anew")
+    assert max(sizes) < 3_000_000
+
+
 def test_setting_up_only_starts_nothing(project: Path, environment: dict[str, str]) -> None:
     command = [project / "start_pi.sh", "--setup-only"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
