@@ -4,11 +4,18 @@ Every minute counts as answered for, so nothing is ever fetched into it. The set
 """
 
 import random
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from database import bars, gaps, schema
+from database.bar_source import StoredBars
+from database.bars import Bar
 from orchestra.base import clock, sqlite
-from orchestra.base.market_calendar import nyse
+from orchestra.base.market_calendar import MINUTE, floor_minute, nyse
+
+if TYPE_CHECKING:
+    from database.arrays import BarArrays
 
 FIRST_PRICE = 10_000  # cents
 LARGEST_STEP = 9  # cents a minute
@@ -48,6 +55,36 @@ def generate(ticker: str, minutes: int) -> None:
         schema.add_tickers(connection, [ticker])
         bars.store(connection, rows)
     _cover([ticker])
+
+
+class RehearsedBars(StoredBars):
+    """Answers with bars after the rehearsed moment too, so that who looks ahead is seen.
+
+    Only the bar of the minute in progress is not there for a range that ends with it: on the wall a
+    range up to ``current_time`` ends before it.
+    """
+
+    def __init__(self) -> None:
+        self._in_progress = datetime.min.replace(tzinfo=UTC)
+
+    def rehearse(self, current_time: str) -> None:
+        """Let this be the moment that is asked about."""
+        self._in_progress = floor_minute(clock.parse(current_time))
+
+    def time_range(self, ticker: str, first: datetime, last: datetime) -> list[Bar]:
+        return super().time_range(ticker, first, self._ended(last))
+
+    def between(self, ticker: str, first: datetime, last: datetime) -> list[Bar]:
+        return super().between(ticker, first, self._ended(last))
+
+    def arrays(self, ticker: str, first: datetime, last: datetime) -> "BarArrays":
+        return super().arrays(ticker, first, self._ended(last))
+
+    def count(self, ticker: str, first: datetime, last: datetime) -> int:
+        return super().count(ticker, first, self._ended(last))
+
+    def _ended(self, last: datetime) -> datetime:
+        return last - MINUTE if floor_minute(last) == self._in_progress else last
 
 
 def _cover(tickers: list[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestra import catalog, parameters, subject
+from orchestra import catalog, forgotten, parameters, subject
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.catalog import CatalogEntry
@@ -19,7 +19,7 @@ from orchestra.rehearsal import SAMPLES, Difference, Outcome, Rehearsal, Run, re
 from orchestra.runner import SLOW_SECONDS
 from orchestra.subject import Subject
 
-MOST_SHOWN = 3  # of a kind; --json has them all
+MOST_SHOWN = 3  # tracebacks; --json has them all
 
 Report = dict[str, Any]
 
@@ -43,6 +43,7 @@ def check(
         if entry.error is None:
             chosen = parameters.chosen(parameters.declared(entry.parameters), values)
             report["parameters"] = chosen
+            report["forgotten"] = forgotten.attributes(path)
             card = Subject(path, ticker, capital, chosen)
             length = minutes + 2 * min(minutes, SAMPLES)
             with click.progressbar(length=length, label="Rehearsing", file=sys.stderr) as bar:
@@ -63,6 +64,7 @@ def _described(path: Path, entry: CatalogEntry, ticker: str) -> Report:
         "description": entry.description,
         "error": entry.error,
         "parameters": {},
+        "forgotten": [],
         "ticker": ticker,
     }
 
@@ -138,15 +140,15 @@ def _problems(report: Report) -> list[str]:
     ]
     found += [
         f"It looks ahead: at {each['minute']} it answers {_words(each['first'])}, but"
-        f" {_words(each['second'])} when later bars do not exist. Ask with"
+        f" {_words(each['second'])} when later bars do not exist{more}. Ask with"
         " before_timestamp=current_time, or end=current_time."
-        for each in report["look_ahead"]
+        for each, more in _first(report["look_ahead"])
     ]
     found += [
         f"It is not steady: asked twice at {each['minute']} on the same data it answers"
-        f" {_words(each['first'])}, then {_words(each['second'])} in a fresh process. What it must"
-        " remember comes from its transactions."
-        for each in report["unsteady"]
+        f" {_words(each['first'])}, then {_words(each['second'])} in a fresh process{more}. What it"
+        " must remember comes from its transactions."
+        for each, more in _first(report["unsteady"])
     ]
     return found + [
         f"Line {each['line']} opens the database {each['database']} itself: ask db_manager and"
@@ -155,13 +157,23 @@ def _problems(report: Report) -> list[str]:
     ]
 
 
+def _first(differences: list[Report]) -> list[tuple[Report, str]]:
+    """The first of them, and how many more there are."""
+    more = len(differences) - 1
+    return [(each, f" ({more} more like it)" if more else "") for each in differences[:1]]
+
+
 def _words(found: Outcome) -> str:
     action, shares, reason = found
     return f"{action} {shares}" + (f" ({reason})" if reason else "")
 
 
 def _warnings(report: Report) -> list[str]:
-    found = []
+    found = [
+        f"A method sets self.{name} again, which the next minute does not know: each has a new object."
+        " What it must remember comes from its transactions."
+        for name in report["forgotten"]
+    ]
     if report.get("printed"):
         found.append("It prints; nobody sees that on the wall. A reason is shown on the card.")
     if report.get("left_changed"):
@@ -191,15 +203,14 @@ def _lines(report: Report) -> list[str]:
         lines += _figures(report)
     if report.get("printed"):
         lines += ["Printed at the end:", textwrap.indent(report["printed"].rstrip(), "    ")]
-    for kind in ("errors", "look_ahead", "unsteady"):
-        left_out = len(report.get(kind, [])) - MOST_SHOWN
-        if left_out > 0:
-            lines.append(f"{left_out} more of the kind {kind} are in --json.")
     for each in report.get("errors", [])[:MOST_SHOWN]:
         lines.append(textwrap.indent(each["traceback"].rstrip(), "    "))
+    if (left_out := len(report.get("errors", [])) - MOST_SHOWN) > 0:
+        lines.append(f"{left_out} more tracebacks are in --json.")
     lines += [f"WARNING: {sentence}" for sentence in report["warnings"]]
     lines += [f"PROBLEM: {sentence}" for sentence in report["problems"]]
-    return [*lines, "Fine." if report["ok"] else f"{len(report['problems'])} problems."]
+    count = len(report["problems"])
+    return [*lines, f"{count} problem{'s' * (count > 1)}." if count else "Fine."]
 
 
 def _figures(report: Report) -> list[str]:

@@ -14,9 +14,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from database import past_bars, schema, smart_fetch
+from database import db_manager, past_bars, schema, smart_fetch
 from database.bars import Row
 from database.past_bars import PastBars
+from database.rehearsal_bars import RehearsedBars
 from orchestra import worker
 from orchestra.backtest import child
 from orchestra.backtest.play import seen_from
@@ -137,14 +138,16 @@ def serve(connection: Connection, chosen: Settings, path: Path, screen: Path) ->
     _watch_databases(path, opened)
     lacking: set[str] = set()
     smart_fetch.tell_instead_of_fetching(lacking.add)
-    start = _memory("VmRSS")
-    untouched = Untouched(connection.fileno(), chosen.algorithm_memory_mb)
-    longest = math.ceil(chosen.algorithm_deadline_seconds) + worker.ALONE_SECONDS
-    connection.send("ready")
-    with contextlib.suppress(EOFError, OSError):
+    bars = RehearsedBars()
+    with db_manager.answered_by(bars), contextlib.suppress(EOFError, OSError):
+        start = _memory("VmRSS")
+        untouched = Untouched(connection.fileno(), chosen.algorithm_memory_mb)
+        longest = math.ceil(chosen.algorithm_deadline_seconds) + worker.ALONE_SECONDS
+        connection.send("ready")
         while True:
             lacking.clear()
             task, newest = connection.recv()
+            bars.rehearse(task.current_time)
             signal.alarm(longest)  # should the command have died meanwhile
             result = worker.run(task) if newest is None else _run_as_of(task, newest, lacking.add)
             memory = max(0.0, _memory("VmHWM") - start)

@@ -105,6 +105,25 @@ def test_what_it_leaves_changed_is_told(folder: Path) -> None:
     ]
 
 
+def test_what_its_object_is_to_remember_is_named(folder: Path) -> None:
+    """Each minute has a new object; what a method notes for another one in the same run is its own affair."""
+    path = write(
+        folder,
+        "self.bars, self.reason = 1, 'why'\n"
+        "self.bought_at = None if self.bought_at else 1\n"
+        "return ('hold', 0)",
+    )
+    path.write_text(
+        path.read_text().replace(
+            "self.ticker = ticker", "self.ticker, self.bought_at, self.reason = ticker, None, ''"
+        )
+    )
+    assert checked(path, "--minutes", "5", code=0)["warnings"] == [
+        "A method sets self.bought_at again, which the next minute does not know: each has a new object."
+        " What it must remember comes from its transactions."
+    ]
+
+
 def test_what_it_starts_ends_with_its_check(folder: Path, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     path = write(
@@ -309,8 +328,25 @@ def test_an_algorithm_that_asks_for_the_future_is_named(folder: Path, body: str)
     report = checked(write(folder, body), "--minutes", "60", code=1)
     assert len(report["look_ahead"]) > 3
     assert report["unsteady"] == []
-    named = [text for text in report["problems"] if text.startswith("It looks ahead: at 20")]
-    assert report["look_ahead"][0]["minute"] in named[0]
+    [named] = [text for text in report["problems"] if text.startswith("It looks ahead: at 20")]
+    assert report["look_ahead"][0]["minute"] in named
+    assert f"when later bars do not exist ({len(report['look_ahead']) - 1} more like it)." in named
+
+
+def test_a_range_up_to_current_time_is_no_look_ahead(folder: Path) -> None:
+    """The bar of the minute in progress has not ended: it is no more there than on the wall."""
+    asked = (
+        "len(db_manager.get_data_for_algorithm(self.ticker, 'time_range', start=S, end=E))",
+        "len(db_manager.get_historical_data(self.ticker, S, E))",
+        "len(db_manager.get_bars_arrays(self.ticker, S, E).close)",
+        "db_manager.count_bars(self.ticker, S, E)",
+    )
+    path = write(
+        folder,
+        f"S, E = '2020-01-02T00:00:00Z', current_time\nreturn ('hold', 0, str([{', '.join(asked)}]))",
+    )
+    report = checked(path, "--minutes", "30", code=0)
+    assert (report["compared_minutes"], report["look_ahead"]) == (20, [])
 
 
 def test_one_look_into_the_next_bar_is_found(folder: Path) -> None:
