@@ -96,7 +96,6 @@ class _Terminal:
         ]
 
     def start(self, stop: threading.Event) -> None:
-        self._log_dir.mkdir(parents=True, exist_ok=True)
         if self._simulated:
             demo.add_cards_to_new_ledger()
         for part in self._parts:
@@ -127,6 +126,7 @@ class _Terminal:
 
     def _spawn(self, part: Part) -> None:
         part.started = clock.elapsed()
+        self._log_dir.mkdir(parents=True, exist_ok=True)  # whoever tidies up may have removed it
         with self._errors_of(part).open("ab") as errors:
             part.process = subprocess.Popen(
                 part.command,
@@ -157,12 +157,14 @@ class _Terminal:
     def _bound_errors_of(self, part: Part) -> None:
         """Empty a file that grew large, as by what an algorithm runs: who has it open goes on in it."""
         path = self._errors_of(part)
-        with suppress(FileNotFoundError):  # whoever tidies up may have removed it
+        with suppress(FileNotFoundError):
             if path.stat().st_size > LARGEST_STDERR:
                 os.truncate(path, 0)
 
     def _last_words(self, part: Part) -> str:
-        lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()
+        lines: list[str] = []
+        with suppress(FileNotFoundError):
+            lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
 

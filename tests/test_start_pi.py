@@ -193,9 +193,10 @@ def test_killed_outright_it_leaves_nothing_behind(start: Any) -> None:
     wait_for(lambda: not any(map(is_alive, children)), "every process has ended")
 
 
-def test_a_part_that_dies_is_started_again(start: Any) -> None:
+def test_a_part_that_dies_is_started_again(start: Any, project: Path) -> None:
     terminal = start("--no-browser")
     terminal.output_until("AutoTrader is running (SIMULATED)")
+    shutil.rmtree(project / "logs")  # somebody has tidied up
     orchestrator = next(
         pid for pid in children_of(terminal.process.pid) if runs(pid, "orchestrator")
     )
