@@ -70,14 +70,15 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
 def run_all_algorithms() -> None:
     """Ask every running card once, for the minute that is running, and carry out what they decide.
 
-    Raises SettingsError where LIVE trading is locked.
+    Raises SettingsError where LIVE trading is locked, AlreadyRunning beside another trader.
     """
     refuse_unarmed_live()
-    ledger, stocks = LedgerGuard(), StocksGuard()
-    ledger.examine()
-    stocks.open()
-    with _trader(ledger, stocks) as trader:
-        trader.run_this_minute()
+    with only_one("orchestrator", settings.current().system_db_path):
+        ledger, stocks = LedgerGuard(), StocksGuard()
+        ledger.examine()
+        stocks.open()
+        with _trader(ledger, stocks) as trader:
+            trader.run_this_minute()
 
 
 def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> None:
