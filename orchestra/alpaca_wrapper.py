@@ -26,6 +26,7 @@ from system_databse.system_db_manager import whole_shares
 TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 # Answers to a POST that mean: the order does not exist. All else leaves it open what happened.
 REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
+ENDS = ("filled_at", "canceled_at", "expired_at", "failed_at", "replaced_at")  # an order's fields
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 1.0
 ORDERS_A_PAGE = 500  # the most Alpaca gives; a page with fewer is the last
@@ -34,7 +35,10 @@ CANCEL_SECONDS = 5.0  # how long a cancelled order is given to become terminal
 
 @dataclass(frozen=True)
 class BrokerOrder:
-    """The broker's word on one order; ``filled_price`` in dollars a share, ``filled_at`` aware UTC."""
+    """The broker's word on one order; ``filled_price`` in dollars a share.
+
+    ``filled_at`` is aware UTC; of one that was filled in part it is when it ended.
+    """
 
     id: str
     client_order_id: str
@@ -258,7 +262,8 @@ def _own_order(answer: Any, client_order_id: str, shares: int | None) -> BrokerO
 def _order(answer: Any) -> BrokerOrder:
     """Read an order as the broker sends it: numbers as strings, nanosecond times."""
     row = figures.mapping(answer)
-    price, filled_at = row.get("filled_avg_price"), row.get("filled_at")
+    price = row.get("filled_avg_price")
+    filled_at = next((row[name] for name in ENDS if row.get(name)), None)
     return BrokerOrder(
         id=figures.text(row["id"]),
         client_order_id=figures.text(row["client_order_id"]),

@@ -4,7 +4,9 @@ import logging
 import math
 import sqlite3
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 
 from database import db_manager
 from orchestra.base import clock, logs, sqlite
@@ -72,6 +74,33 @@ def take_from(
             labels.correct(connection, card.algorithm_id, "sell", taken, price, kind, note)
             missing -= taken
     return missing
+
+
+def traded_since(day: date) -> dict[int, int]:
+    """Return the shares each card has bought since this day's open, less those sold; splits apart."""
+    rows = system_db_manager.get_transactions_since(clock.stamp(new_york(day, "09:30")))
+    kinds = labels.kinds_of([row["id"] for row in rows])
+    traded: dict[int, int] = {}
+    for row in rows:
+        if kinds.get(row["id"]) != labels.SPLIT:
+            signed = row["shares"] if row["type"] == "buy" else -row["shares"]
+            traded[row["algorithm_id"]] = traded.get(row["algorithm_id"], 0) + signed
+    return traded
+
+
+def in_new_shares(cards: list[Holding], day: date, ratio: Fraction) -> list[Fraction]:
+    """Return what a split in force since ``day`` makes of each card's shares.
+
+    Those traded since, for its record came late, are new ones already.
+    """
+    traded = traded_since(day)
+    found = []
+    for card in cards:
+        since = traded.get(card.algorithm_id, 0)
+        made = (card.shares - since) * ratio + since
+        # Not above zero: the broker's figure of after the split was accepted before its record came
+        found.append(made if made > 0 else Fraction(card.shares))
+    return found
 
 
 def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
@@ -216,24 +245,25 @@ def _follow_splits(
     splits: list[CorporateAction],
     price: float | None,
 ) -> None:
-    """Turn the cards' shares into these, in proportion, each at what the splits have made of its price.
+    """Turn the cards' shares into these, in proportion, each at what the splits have made of its worth.
 
     What is left of their worth is the cash that the broker pays in lieu of a fraction. Shares beyond what
     the splits make of the cards' are the owner's own.
     """
-    held = sum(card.shares for card in cards)
     ratio = math.prod(each.ratio for each in splits)
-    shares = min(shares, int(held * ratio))
+    made = in_new_shares(cards, splits[0].day, Fraction(ratio))
+    left = sum(made, Fraction(0))
+    shares = min(shares, int(left))
     note = ", ".join(each.sentence for each in splits)
-    for card in cards:
-        given = shares * card.shares // held
-        held, shares = held - card.shares, shares - given
-        before = price or _last_paid(card.algorithm_id)
+    for card, new in zip(cards, made, strict=True):
+        given = int(shares * new / left)
+        left, shares = left - new, shares - given
+        after = (price or _last_paid(card.algorithm_id)) / float(ratio)
+        before = after * float(new / card.shares)
         labels.correct(
             connection, card.algorithm_id, "sell", card.shares, before, labels.SPLIT, note
         )
         if given:
-            after = before / float(ratio)
             labels.correct(connection, card.algorithm_id, "buy", given, after, labels.SPLIT, note)
 
 

@@ -12,6 +12,7 @@ OF_EVENT = {
     "paused": "brakes",
     "short": "freezes",
     "sold-by-hand": "freezes",
+    "split-late": "freezes",
     "thawed": "freezes",
 }
 

@@ -8,6 +8,7 @@ While the record cannot be read, nothing is traded: the ledger may be in shares 
 """
 
 import logging
+import sqlite3
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -27,8 +28,10 @@ from orchestra.corrections import (
     correction_price,
     freeze,
     holdings,
+    in_new_shares,
     restate,
     thaw,
+    traded_since,
 )
 from orchestra.exchange import figures
 from system_databse import (
@@ -120,15 +123,16 @@ class Splits:
                 calls_off_sales=True,
             )
             return
-        ratio = action.ratio
-        whole = all((card.shares * ratio).denominator == 1 for card in cards)
+        made = in_new_shares(cards, action.day, action.ratio)
+        total = sum(made, Fraction(0))
+        whole = all(new > 0 and new.denominator == 1 for new in made)
         # Without shares in the ledger there is none that a figure of the broker's could contradict
-        if whole and (not cards or Fraction(at_broker) == ledger * ratio):
+        if whole and (not cards or Fraction(at_broker) == total):
             self._carry_out(action, cards)
             return
         freeze(
             action.ticker,
-            f"{action.sentence}: {ledger} shares become {float(ledger * ratio):g}, the broker"
+            f"{action.sentence}: {ledger} shares become {float(total):g}, the broker"
             f" holds {at_broker.normalize():f}. Accept the broker's figure when it is final.",
             calls_off_sales=True,
         )
@@ -140,15 +144,32 @@ class Splits:
         with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
             if action not in corporate_actions.unsettled():
                 return  # the owner has accepted the broker's figure meanwhile
-            for card, price in zip(cards, prices, strict=True):
-                shares = int(card.shares * action.ratio)
-                restate(connection, card, price, shares, labels.SPLIT, action.sentence)
+            made = in_new_shares(cards, action.day, action.ratio)
+            for card, price, new in zip(cards, prices, made, strict=True):
+                restate(connection, card, price, int(new), labels.SPLIT, action.sentence)
+            _tell_of_left(connection, action)
             corporate_actions.settle_one(connection, action)
             message = f"{action.sentence} was carried out for {len(cards)} cards."
             heartbeats.insert_event(connection, "split", message)
         if action.ticker not in {each.ticker for each in corporate_actions.unsettled()}:
             thaw(action.ticker)
         log.info("%s", message)
+
+
+def _tell_of_left(connection: sqlite3.Connection, action: CorporateAction) -> None:
+    """Tell of shares of cards that had sold all they knew of, in new shares, before the record came."""
+    holding = {card.algorithm_id for card in holdings().get(action.ticker, [])}
+    traded = traded_since(action.day)
+    for card in system_db_manager.get_all_algorithms():
+        sold = -traded.get(card["id"], 0)
+        left = sold * action.ratio - sold
+        if card["ticker"] == action.ticker and card["id"] not in holding and left > 0:
+            message = (
+                f"{action.sentence} was on record only after this card had sold {sold} shares of after it:"
+                f" {float(left):g} more were its own. They are at the broker, and yours to sell there."
+            )
+            heartbeats.insert_event(connection, "split-late", message, card["id"])
+            log.error("%s", message)
 
 
 def _forget_before(action: CorporateAction) -> None:

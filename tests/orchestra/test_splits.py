@@ -64,16 +64,37 @@ def wrapper(market: Exchange) -> AlpacaWrapper:
     return AlpacaWrapper()
 
 
+def new_card(algorithm: str = "sma_crossover") -> int:
+    return system_db_manager.create_algorithm("NVDA", algorithm, 50_000)
+
+
 def bought(wrapper: AlpacaWrapper, shares: int, algorithm: str = "sma_crossover") -> int:
-    card = system_db_manager.create_algorithm("NVDA", algorithm, 50_000)
-    order = order_journal.intend(card, "NVDA", "buy", shares, floor_minute(clock.now()))
-    assert order is not None
-    filled = wrapper.follow(wrapper.submit("NVDA", "buy", shares, order.client_order_id))
+    card = new_card(algorithm)
+    trade(wrapper, card, shares)
+    return card
+
+
+def trade(wrapper: AlpacaWrapper, card: int, shares: int) -> None:
+    """Buy for a card, or sell where ``shares`` is below zero."""
+    side, shares = "buy" if shares > 0 else "sell", abs(shares)
+    minute = floor_minute(clock.now())
+    order_journal.adopt(
+        identity := order_journal.client_order_id(card, minute, side),
+        card,
+        "NVDA",
+        side,
+        shares,
+        minute,
+    )
+    filled = wrapper.follow(wrapper.submit("NVDA", side, shares, identity))
     assert filled.filled_price is not None and filled.filled_at is not None
     order_journal.close_filled(
-        order.client_order_id, filled.filled_shares, filled.filled_price, filled.filled_at
+        identity, filled.filled_shares, filled.filled_price, filled.filled_at
     )
-    return card
+
+
+def cash(card: int) -> float:
+    return card_calculations.calculate_cash(card)
 
 
 def split(market: Exchange, ratio: float) -> None:
@@ -551,6 +572,92 @@ def test_accepting_a_split_gives_no_card_the_owners_own_shares(
     assert worth(card) == pytest.approx(before, abs=0.005)
     assert wrapper.get_positions()["NVDA"] == 160
     assert card_states.all_states() == {} and corporate_actions.unsettled() == []
+
+
+@pytest.mark.parametrize(("held", "traded"), [(7, 5), (7, -3), (0, 5)])
+def test_a_split_whose_record_comes_late_leaves_new_shares_as_they_are(
+    market: Exchange, wrapper: AlpacaWrapper, held: int, traded: int
+) -> None:
+    """The card traded in new shares before anybody knew: only those of before become ten."""
+    card = bought(wrapper, held) if held else new_card()
+    split(market, 10)
+    set_clock("2024-06-10T13:31:02Z")
+    trade(wrapper, card, traded)
+    paid = cash(card)
+    follow(Splits(wrapper))
+    assert card_states.all_states() == {}
+    assert card_calculations.calculate_position(card) == held * 10 + traded
+    assert wrapper.get_positions()["NVDA"] == held * 10 + traded
+    assert cash(card) == pytest.approx(paid, abs=0.005)
+
+
+@pytest.mark.parametrize("traded", [5, -3])
+def test_nor_does_accepting_its_figure_value_them_as_old_ones(
+    market: Exchange, wrapper: AlpacaWrapper, traded: int
+) -> None:
+    card = bought(wrapper, 7)
+    wrapper.place_market_buy("NVDA", 3)  # the owner's own: the figure fits no sum of the ledger
+    split(market, 10)
+    set_clock("2024-06-10T13:31:02Z")
+    trade(wrapper, card, traded)
+    paid = cash(card)
+    follow(Splits(wrapper))
+    assert card_states.all_states()[card].state == "frozen"
+    corrections.accept_broker_figure("NVDA", wrapper.get_positions()["NVDA"])
+    assert card_calculations.calculate_position(card) == 70 + traded
+    assert cash(card) == pytest.approx(paid, abs=0.01)  # no money was made
+
+
+def test_what_a_card_did_not_know_it_had_is_told_where_it_sold_all(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    split(market, 10)
+    set_clock("2024-06-10T13:31:02Z")
+    trade(wrapper, card, -7)
+    follow(Splits(wrapper))
+    follow(Splits(wrapper))
+    told = system_db_manager.ledger().execute(
+        "SELECT algorithm_id, message FROM events WHERE kind = 'split-late'"
+    )
+    [(told_of, message)] = told.fetchall()
+    assert told_of == card and "had sold 7 shares of after it: 63 more were its own" in message
+    assert wrapper.get_positions()["NVDA"] == 63
+
+
+def test_nor_one_that_the_owner_accepted_before_the_record_came(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 8)
+    split(market, 0.25)
+    corporate_actions.note_read(SPLIT_DAY)  # and the split was not in it
+    audit = Audit(wrapper)
+    for _ in range(2):
+        audit.positions()
+    corrections.accept_broker_figure("NVDA", Decimal(2))
+    paid = cash(card)
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(card) == 2
+    assert cash(card) == pytest.approx(paid, abs=0.005)
+    assert card_states.all_states() == {} and corporate_actions.unsettled() == []
+
+
+def test_an_order_of_before_the_split_that_is_settled_after_it_was_in_old_shares(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    """Filled in part on Friday, while the terminal was off; its record says no more than when it ended."""
+    card = new_card()
+    market.faults.add({"name": "partial_fill", "fraction": 0.4, "then": "canceled", "times": 1})
+    order = order_journal.intend(card, "NVDA", "buy", 10, floor_minute(clock.now()))
+    assert order is not None
+    wrapper.submit("NVDA", "buy", 10, order.client_order_id)
+    until(lambda: wrapper.find(order.client_order_id).is_terminal, what="it ended")
+    split(market, 10)
+    Execution(wrapper).reconcile()
+    [row] = system_db_manager.get_transactions(card)
+    assert (row["shares"], row["timestamp"]) == (4, FRIDAY)
+    follow(Splits(wrapper))
+    assert card_calculations.calculate_position(card) == 40
 
 
 @pytest.mark.parametrize(("kind", "shares"), [("spin_offs", 10), ("stock_dividends", 15)])
