@@ -1,4 +1,7 @@
-"""Loads algorithm files: a file is imported when it is new or changed, else its class is at hand."""
+"""Loads algorithm files: a file is imported when it is new or changed, else its class is at hand.
+
+So is one that imports others of its folder when one of those has changed: each gets its own copy of them.
+"""
 
 import importlib
 import importlib.util
@@ -26,6 +29,7 @@ SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a ye
 class _Loaded:
     file: Signature
     module: ModuleType
+    imported: dict[Path, Signature | None]  # what it has from the folder's other files
 
 
 _loaded: dict[Path, _Loaded] = {}
@@ -43,8 +47,8 @@ def load_algorithm(name: str) -> Any:
     known = _loaded.get(path)
     if known is None:
         file = _await_rest(path, file)
-    if known is None or (known.file != file and _is_at_rest(file)):
-        known = _Loaded(file, _import(name, path))
+    if known is None or _is_outdated(known, file):
+        known = _Loaded(file, *_import(name, path))
         _loaded[path] = known
     algorithm = getattr(known.module, "Algorithm", None)
     if not isinstance(algorithm, type):
@@ -118,9 +122,19 @@ def _is_at_rest(file: Signature) -> bool:
     return not 0 <= age < REST_SECONDS
 
 
-def _import(name: str, path: Path) -> ModuleType:
+def _is_outdated(known: _Loaded, file: Signature) -> bool:
+    """Whether it, or what it imports, is another than it was, and all of that at rest."""
+    now = {path: signature(path) for path in known.imported}
+    if (file, now) == (known.file, known.imported):
+        return False
+    return all(each is None or _is_at_rest(each) for each in (file, *now.values()))
+
+
+def _import(name: str, path: Path) -> tuple[ModuleType, dict[Path, Signature | None]]:
+    """Import an algorithm's file, and with it what it imports from its folder, as they are now."""
     importlib.import_module("algorithms")  # makes the owner's import lines work
-    linecache.checkcache(str(path))
+    importlib.invalidate_caches()
+    linecache.checkcache()
     dotted = f"algorithms.{name}"
     spec = importlib.util.spec_from_file_location(dotted, path)
     if spec is None or spec.loader is None:
@@ -128,10 +142,27 @@ def _import(name: str, path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     # Compiled from the source at hand: a cached .pyc is trusted by whole seconds and size only
     code = compile(path.read_bytes(), str(path), "exec")
+    others = {name: sys.modules.pop(name) for name in _of_folder(path.parent)}
+    for other in others:  # else ``from algorithms import other`` would find it there
+        package, _, last = other.rpartition(".")
+        getattr(sys.modules.get(package), "__dict__", {}).pop(last, None)
     sys.modules[dotted] = module
     try:
         exec(code, module.__dict__)
+        imported = _of_folder(path.parent)
+        return module, {file: signature(file) for file in imported.values() if file != path}
     except BaseException:
         sys.modules.pop(dotted, None)
         raise
-    return module
+    finally:
+        sys.modules |= others | sys.modules
+
+
+def _of_folder(folder: Path) -> dict[str, Path]:
+    """The modules whose files lie in a folder, but for the package that the folder is."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str) and file.startswith(f"{folder}{os.sep}"):
+            found[name] = Path(file)
+    return {name: file for name, file in found.items() if file != folder / "__init__.py"}

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+import algorithms
 from orchestra.base import clock, sqlite
 from orchestra.decision import Decision
+from orchestra.loader import load_algorithm
 from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Result, Task
 from system_databse import card_parameters, create_system_db, system_db_manager
@@ -101,6 +103,39 @@ def test_a_changed_file_decides_at_once(folder: Path, runner: AlgorithmRunner) -
         write(folder, "mine", f"return ('buy', {shares})")
         found = results(runner, [task(n, "mine") for n in range(4)])
         assert {r.answer for r in found.values()} == {Decision("buy", shares)}
+
+
+def test_what_it_imports_from_its_folder_decides_at_once_too(
+    folder: Path, runner: AlgorithmRunner
+) -> None:
+    paths = f"import sys\nsys.path.append({str(folder)!r})\n"
+    write(folder, "first", "return ('buy', common.shares())", before=f"{paths}import common")
+    write(folder, "second", "return ('buy', shares())", before=f"{paths}from common import shares")
+    tasks = [task(n, ("first", "second")[n % 2]) for n in range(8)]
+    for shares in (1, 2, 3):
+        (folder / "common.py").write_text(f"def shares():\n    return {shares}\n")
+        rest(folder / "common.py")
+        found = results(runner, tasks)
+        assert {r.answer for r in found.values()} == {Decision("buy", shares)}
+    (folder / "common.py").unlink()
+    assert {r.summary for r in results(runner, tasks).values()} == {
+        "first.py line 3: ModuleNotFoundError: No module named 'common'",
+        "second.py line 3: ModuleNotFoundError: No module named 'common'",
+    }
+
+
+def test_what_it_imports_by_the_roadmaps_form_is_as_new(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(algorithms, "__path__", [str(folder)])  # the project's own folder it is
+    forms = "from algorithms import _common\nfrom algorithms._common import SHARES\n"
+    write(folder, "third", "return ('buy', _common.SHARES + SHARES)", before=forms)
+    for shares in (1, 2):
+        (folder / "_common.py").write_text(f"SHARES = {shares}\n")
+        rest(folder / "_common.py")
+        card = load_algorithm("third")("NVDA", 10_000)
+        assert card.run("2024-06-04T14:30:02Z", 1) == ("buy", 2 * shares)
+        assert load_algorithm("third") is type(card)
 
 
 def test_the_owners_import_lines_work_and_are_one_module(
