@@ -141,8 +141,9 @@ def accept_broker_figure(ticker: str, at_broker: Decimal) -> None:
             _follow_splits(connection, cards, int(at_broker), splits, price)
         elif difference > 0:
             take_from(connection, ticker, _frozen_first(cards, frozen), difference, labels.ACCEPTED)
-        elif difference < 0 and any(each.kind == STOCK_DIVIDEND for each in actions):
-            _spread(connection, ticker, [c for c in cards if c.algorithm_id in frozen], -difference)
+        elif difference < 0:
+            cards = [card for card in cards if card.algorithm_id in frozen]
+            _spread(connection, ticker, cards, _paid_in_shares(cards, actions, -difference))
         corporate_actions.settle(connection, ticker)
         connection.executemany(
             "DELETE FROM card_state WHERE algorithm_id = ? AND state = 'frozen'",
@@ -209,6 +210,13 @@ def restate(
 
 def _unsettled(ticker: str) -> list[CorporateAction]:
     return [each for each in corporate_actions.unsettled() if each.ticker == ticker]
+
+
+def _paid_in_shares(cards: list[Holding], actions: list[CorporateAction], more: int) -> int:
+    """How many of what the broker holds ``more`` were paid on the cards' shares; the rest is the owner's."""
+    rates = [Fraction(each.old) for each in actions if each.kind == STOCK_DIVIDEND]
+    paid = int(sum(card.shares for card in cards) * sum(rates))
+    return min(more, paid) if all(rates) else more  # where the record does not say, all of it
 
 
 def _fill_up(connection: sqlite3.Connection, ticker: str) -> None:

@@ -24,6 +24,7 @@ from orchestra.base.errors import ExchangeUnavailable
 from orchestra.base.market_calendar import new_york
 from orchestra.corrections import (
     NOTHING,
+    STOCK_DIVIDEND,
     Holding,
     correction_price,
     freeze,
@@ -219,7 +220,11 @@ def _actions(kind: str, row: dict[str, Any]) -> list[CorporateAction]:
         if is_split:
             raise ValueError("expected a split's ticker and day")
         return []
-    new, old = (_plain(row["new_rate"]), _plain(row["old_rate"])) if is_split else ("0", "0")
+    new, old = "0", "0"
+    if is_split:
+        new, old = _plain(row["new_rate"]), _plain(row["old_rate"])
+    elif kind == STOCK_DIVIDEND and row.get("rate"):
+        old = _plain(row["rate"])
     return [CorporateAction(str(ticker), date.fromisoformat(day), kind, new, old)]
 
 

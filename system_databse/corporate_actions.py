@@ -16,7 +16,8 @@ READ_ON = "corporate_actions_checked"  # in system_config
 class CorporateAction:
     """An action in force since a day: for a split, ``new`` shares for each ``old`` one.
 
-    Anything but a split has no ratio: ``new`` and ``old`` are 0.
+    Anything but a split has no ratio: ``new`` is 0, and ``old`` the shares that a stock dividend pays on
+    each one, 0 where it is none or that is not known.
     """
 
     ticker: str

@@ -12,6 +12,7 @@ import pytest
 from database import db_manager
 from database.realtime_pull import RealtimeStreamer
 from orchestra import corrections
+from orchestra import splits as splits_module
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, sqlite
@@ -672,6 +673,22 @@ def test_nor_does_accepting_anything_else_but_what_makes_shares_more(
     corrections.accept_broker_figure("NVDA", Decimal(15))
     assert card_calculations.calculate_position(card) == shares
     assert card_states.all_states() == {}
+
+
+def test_accepting_a_stock_dividend_gives_a_card_what_was_paid_on_its_own_shares(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 30)
+    wrapper.place_market_buy("NVDA", 5)  # the owner's own
+    set_clock(MONDAY)
+    row = {"symbol": "NVDA", "ex_date": SPLIT_DAY.isoformat(), "rate": 0.05}
+    [dividend] = splits_module._actions("stock_dividends", row)
+    corporate_actions.note(dividend)
+    follow(Splits(wrapper))
+    assert card_states.all_states()[card].reason.startswith("NVDA: stock dividends of 2024-06-10")
+    corrections.accept_broker_figure("NVDA", Decimal(36))  # 35 and 1.75, of which 0.75 was paid out
+    assert card_calculations.calculate_position(card) == 31
+    assert card_states.all_states() == {} and corporate_actions.unsettled() == []
 
 
 def test_two_cards_each_get_their_own_shares(market: Exchange, wrapper: AlpacaWrapper) -> None:
