@@ -233,8 +233,8 @@ def get_data_for_algorithm(ticker: str, requirement_type: str, **kwargs: Any) ->
         )
     raise BadInput(
         f"{requirement_type} takes"
-        f" {'n and before_timestamp' if requirement_type == 'last_n_bars' else 'start and end'}:"
-        f" see {', '.join(sorted(unknown))}."
+        f" {'n and before_timestamp' if requirement_type == 'last_n_bars' else 'start and end'},"
+        f" found {', '.join(sorted(kwargs)) or 'neither'}."
     )
 
 

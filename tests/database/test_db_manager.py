@@ -303,10 +303,10 @@ def test_bad_tickers_are_refused(ticker: Any) -> None:
         ("last_n_bars", {"n": 0}, "1 or more"),
         ("last_n_bars", {"n": 2.5}, "1 or more"),
         ("last_n_bars", {"n": True}, "1 or more"),
-        ("last_n_bars", {"count": 5}, "takes n and before_timestamp: see count"),
-        ("time_range", {"start": MORNING[0]}, "takes start and end: see end"),
+        ("last_n_bars", {"count": 5}, "takes n and before_timestamp, found count."),
+        ("time_range", {"start": MORNING[0]}, "takes start and end, found start."),
         ("time_range", {"start": MORNING[1], "end": MORNING[0]}, "later than end"),
-        ("time_range", {"start": MORNING[0], "end": MORNING[1], "n": 5}, "see n"),
+        ("time_range", {"start": MORNING[0], "end": MORNING[1], "n": 5}, "found end, n, start."),
     ],
 )
 def test_requirements_that_make_no_sense(

@@ -493,6 +493,15 @@ def test_the_guides_own_example_is_fine(folder: Path) -> None:
     assert report["decisions"] == {"buy": 0, "sell": 0, "hold": 60, "failed": 0}
 
 
+def test_the_guides_second_example_trades_and_keeps_nothing_overnight(folder: Path) -> None:
+    guide = (ROOT / "algorithms" / "README.md").read_text()
+    (folder / "my_idea.py").write_text(guide.split("```python\n")[2].partition("```")[0])
+    report = checked(folder / "my_idea.py", "--minutes", "390", code=0)
+    counted = report["decisions"]
+    assert counted["buy"] > 0
+    assert 0 <= counted["buy"] - counted["sell"] <= 1
+
+
 def test_a_file_that_is_not_there() -> None:
     done = CliRunner().invoke(main, ["check", "nothing", "AAPL"])
     assert done.exit_code == 2
