@@ -167,8 +167,7 @@ export class AddDialog {
       const card = await this.send(this.#card());
       this.#end(card.id ?? null);
     } catch (error) {
-      const advice = error.unanswered ? ": see whether the card is there before trying again" : "";
-      setText(this.error, error.message + advice);
+      setText(this.error, error.message);
     } finally {
       this.#setBusy(false);
     }

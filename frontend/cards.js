@@ -2,7 +2,7 @@
 
 import { el, setAttribute, setText, updateKeyed } from "./dom.js";
 import {
-  capital, compact, dollars, glyphOf, instant, localMinute, number, outcomeOf, percent, plural, signed,
+  capital, compact, decimals, dollars, glyphOf, instant, localMinute, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
 import { Spark } from "./spark.js";
 
@@ -123,7 +123,7 @@ class CardView {
     setText(this.counts, `${number(card.current_shares, 0)} sh · ${plural(card.trade_count, "trade")}`);
     setText(this.value, dollars(card.current_value));
     setText(this.of, `of ${capital(card.initial_capital)}`);
-    setText(this.facts.price.value, dollars(card.current_price));
+    setText(this.facts.price.value, dollars(card.current_price, decimals(card.current_price)));
     setText(this.facts.cash.value, dollars(card.cash));
     setText(this.facts.holdings.value, dollars(card.current_value - card.cash));
   }

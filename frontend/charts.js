@@ -1,6 +1,7 @@
 /** The drawer's charts, by TradingView Lightweight Charts. Loaded only when a drawer opens. */
 
 import { el, setText } from "./dom.js";
+import { decimals, number } from "./format.js";
 
 const LIBRARY = "lightweight-charts.js";
 const PROFIT = "#00e676";
@@ -134,6 +135,8 @@ export class CandleChart extends Chart {
     const from = session[0]?.timestamp ?? "";
     const { short, long } = lengths(card);
     const within = (length) => points(average(bars, length).filter(([stamp]) => stamp >= from));
+    const precision = decimals(session.at(-1)?.close);
+    this.candles.applyOptions({ priceFormat: { type: "price", precision, minMove: 10 ** -precision } });
     this.candles.setData(session.map(({ timestamp, ...bar }) => ({ time: easternSeconds(timestamp), ...bar })));
     this.short.setData(within(short));
     this.long.setData(within(long));
@@ -151,7 +154,7 @@ export function markers(session, transactions) {
   const traded = transactions.filter(({ timestamp, label }) => !label && timestamp.slice(0, 10) === day);
   const found = traded.flatMap(({ type, shares, timestamp }) => {
     const bar = session.findLast((each) => each.timestamp <= timestamp);
-    return bar ? [{ ...arrow(type), time: easternSeconds(bar.timestamp), text: String(shares) }] : [];
+    return bar ? [{ ...arrow(type), time: easternSeconds(bar.timestamp), text: number(shares, 0) }] : [];
   });
   if (found.length > MOST_LABELS) found.forEach((mark) => delete mark.text);
   return found.reverse();

@@ -33,7 +33,7 @@ export class Dialogs {
     await session.unlock("Add a card");
     const { AddDialog } = await import("./add.js");
     const dialog = new AddDialog({
-      send: (card) => session.run(`Add ${card.ticker}`, (token) => api.addCard(card, token)),
+      send: (card) => this.#change(`Add ${card.ticker}`, (token) => api.addCard(card, token)),
       suggest: api.assets,
       past: { start: api.startBacktest, look: api.backtest },
       close: async (id) => {
@@ -126,11 +126,16 @@ export class Dialogs {
     return this.#change(purpose, (token) => api.stopCard(card.id, liquidate, token));
   }
 
-  /** Do what needs the PIN, and look at once what it did. */
+  /** Do what needs the PIN, and look at once what it did, also where it seems to have failed. */
   async #change(purpose, call) {
-    const answer = await this.#parts.session.run(purpose, call);
-    this.#parts.poller.now();
-    return answer;
+    try {
+      return await this.#parts.session.run(purpose, call);
+    } catch (error) {
+      if (error.unanswered) error.message += ": see whether it was done before trying again";
+      throw error;
+    } finally {
+      this.#parts.poller.now();
+    }
   }
 
   /** A dialog that closes itself: `build(close)` makes it. */

@@ -2,9 +2,9 @@
 
 import { button, el, setAttribute, setText } from "./dom.js";
 import {
-  capital, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
+  capital, decimals, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
 } from "./format.js";
-import { decisionText, stateOf, stateText } from "./cards.js";
+import { decisionText, stateOf } from "./cards.js";
 import { holdButton } from "./hold.js";
 
 const IDLE_MS = 120_000;
@@ -17,7 +17,7 @@ function figures(card) {
     ["capital", capital(card.initial_capital)],
     ["today", signed(card.today_pnl)],
     ["shares", number(card.current_shares, 0)],
-    ["price", dollars(card.current_price)],
+    ["price", dollars(card.current_price, decimals(card.current_price))],
     ["holdings", dollars(card.current_value - card.cash)],
     ["cash", dollars(card.cash)],
     ["net invested", dollars(card.invested)],
@@ -117,7 +117,11 @@ export class Drawer {
     this.card = card;
     setAttribute(this.node, "data-outcome", outcomeOf(card.pnl));
     setText(this.title, card.ticker);
-    const said = [old ? "old figures" : "", stateText(card).toLowerCase(), card.algorithm_type];
+    setAttribute(this.node, "data-stale", card.price_stale);
+    const said = [
+      old && "old figures", stateOf(card) !== "running" && stateOf(card), card.price_stale && "old price",
+      card.algorithm_type,
+    ];
     setText(this.subtitle, said.filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);
     setText(this.decision, decisionText(card, open));

@@ -50,9 +50,12 @@ export function signed(amount, digits = 2) {
   return Number.isFinite(amount) ? signOf(amount) + number(Math.abs(amount), digits) : DASH;
 }
 
-export function dollars(amount) {
+/** Decimals of a share's price: below a dollar it is quoted in hundredths of a cent. */
+export const decimals = (price) => (price && Math.abs(price) < 1 ? 4 : 2);
+
+export function dollars(amount, digits = 2) {
   if (!Number.isFinite(amount)) return DASH;
-  const text = number(amount);
+  const text = number(amount, digits);
   return text.startsWith(MINUS) ? `${MINUS}$${text.slice(1)}` : `$${text}`;
 }
 

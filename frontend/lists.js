@@ -1,7 +1,7 @@
 /** A card's transactions and decisions: newest first, a page at a time, added to in place. */
 
 import { button, el, setAttribute, setText, updateKeyed } from "./dom.js";
-import { dollars, instant, localDayTime, number, signed } from "./format.js";
+import { decimals, dollars, instant, localDayTime, number, signed } from "./format.js";
 
 class TransactionRow {
   constructor() {
@@ -15,7 +15,7 @@ class TransactionRow {
   update({ type, shares, price, timestamp, label }) {
     setAttribute(this.node, "data-type", label ? "correction" : type);
     setText(this.what, label ? corrected(label, type, shares) : `${type === "buy" ? "▲" : "▼"} ${String(type).toUpperCase()} ${number(shares, 0)}`);
-    setText(this.price, `@ ${number(price)}`);
+    setText(this.price, `@ ${number(price, decimals(price))}`);
     setText(this.sum, dollars(shares * price));
     setText(this.time, localDayTime(instant(timestamp)));
   }

@@ -3,6 +3,7 @@
 import { button, el, setAttribute, setText } from "./dom.js";
 import { countdown, plural } from "./format.js";
 import { DIGITS, keyFor, keypad } from "./keypad.js";
+import { stopwatch } from "./store.js";
 
 const IDLE_MS = 30_000;
 const LONGEST_PIN = 64;
@@ -12,7 +13,7 @@ const LOCKED_WITHOUT_A_TIME_SECONDS = 30;
 export class PinPad {
   #layers;
   #validate;
-  #lockedUntil = 0;
+  #lockedSeconds = () => 0;
 
   /** `validate(pin)` asks the server and answers {token, expires_in} or throws an ApiError. */
   constructor(layers, validate) {
@@ -36,8 +37,11 @@ export class PinPad {
     return new Promise((resolve) => {
       const pad = new Pad([purpose, how, note], {
         validate,
-        lockedSeconds: () => (this.#lockedUntil - Date.now()) / 1000,
-        lock: (seconds) => { this.#lockedUntil = Date.now() + seconds * 1000; },
+        lockedSeconds: () => this.#lockedSeconds(),
+        lock: (seconds) => {
+          const since = stopwatch();
+          this.#lockedSeconds = () => seconds - since();
+        },
         // A late answer to a pad that was cancelled closes that one, and no other.
         close: (grant) => {
           this.#layers.close(pad);

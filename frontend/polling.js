@@ -9,10 +9,13 @@ const RETRY_SECONDS = [5, 10, 20, 40, 60];
 // A clock that skips closed hours runs 5 minutes past the close, then from 5 minutes before the open.
 const SKIPPED_CLOSED_SECONDS = 600;
 
-/** Milliseconds to wait after a good answer: never past the market's next turn, never under a second. */
-export function nextDelay({ market_open: open, market = {} }) {
+/**
+ * Milliseconds to wait after a good answer: never past the market's next turn, never under a second.
+ * A banner by night must not outlast its cause by an hour.
+ */
+export function nextDelay({ market_open: open, market = {}, health = {} }) {
   const speed = market.mode === "simulated" && market.speed > 0 ? market.speed : 1;
-  let wait = open ? OPEN_SECONDS : CLOSED_SECONDS;
+  let wait = open || (health.status ?? "ok") !== "ok" ? OPEN_SECONDS : CLOSED_SECONDS;
   let toTurn = (instant(open ? market.next_close : market.next_open) - instant(market.now)) / 1000;
   if (!open && market.skip_closed) toTurn = Math.min(toTurn, SKIPPED_CLOSED_SECONDS);
   if (Number.isFinite(toTurn)) wait = Math.min(wait, Math.max(toTurn, 0) + AFTER_THE_TURN_SECONDS);
@@ -56,6 +59,11 @@ export class Poller {
     this.#abort = null;
     this.#timer = setTimeout(() => this.now(), delay);
     this.#store.scheduled(delay);
+  }
+
+  /** Once a second: timers sleep with the machine, and know nothing of a clock that was set. */
+  tick() {
+    if (!this.#abort && this.#store.secondsToPoll === 0) this.now();
   }
 
   async #poll(signal) {

@@ -65,6 +65,7 @@ function tick() {
   banner.update(store);
   dim();
   night.tick();
+  poller.tick();
   setTimeout(tick, TICK_MS);
 }
 

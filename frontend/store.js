@@ -1,7 +1,7 @@
 /** What the page knows: the last good answer, when it came, and whether the server is silent. */
 
 /** Seconds that no clock change can shorten: a wall clock set back must not make old data look new. */
-function stopwatch() {
+export function stopwatch() {
   const wall = Date.now();
   const steady = performance.now();
   return () => Math.max(Date.now() - wall, performance.now() - steady) / 1000;

@@ -88,7 +88,7 @@ def test_no_answer_may_still_have_added_it(wall: Wall) -> None:
     fill_in(wall)
     wall.api.offline = True
     wall.act("submit")
-    wall.find("text=see whether the card is there").wait_for()
+    wall.find("text=see whether it was done before trying again").wait_for()
     assert field(wall, "ticker") == "BRK.B"
 
 

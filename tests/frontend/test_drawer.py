@@ -54,6 +54,41 @@ def test_transactions_newest_first_in_local_time(wall: Wall) -> None:
     assert rows(wall) == ["▼ SELL 5 @ 100.50 2 Jan, 08:40", "▲ BUY 1,125 @ 100.50 2 Jan, 07:35"]
 
 
+@pytest.mark.parametrize(
+    ("price", "shown"),
+    [
+        (0.0001, "0.0001"),
+        (0.98765, "0.9877"),
+        (1.0, "1.00"),
+        (712_345.5, "712,345.50"),
+        (0.0, "0.00"),  # none yet
+    ],
+)
+def test_a_price_below_a_dollar_is_exact(open_wall: OpenWall, price: float, shown: str) -> None:
+    api = FakeApi()
+    api.cards = [card(1, current_price=price)]
+    api.transactions = [{**transaction(1, "buy", 5), "price": price}]
+    wall = open_wall(api)
+    open_sheet(wall, "transactions")
+    assert rows(wall) == [f"▲ BUY 57 @ {shown} 2 Jan, 07:35"]
+    assert f"price\n${shown}\n" in wall.find("[data-drawer] .facts").inner_text() + "\n"
+    expect(wall.card(1).locator(".facts dd").first).to_have_text(f"${shown}")
+
+
+@pytest.mark.parametrize("state", ["running", "frozen"])
+def test_an_old_price_does_not_look_live(open_wall: OpenWall, state: str) -> None:
+    api = FakeApi()
+    api.cards = [card(1, 581.25, price_stale=True, state=state)]
+    wall = open_wall(api)
+    open_sheet(wall)
+    expect(wall.find("[data-drawer] .subtitle")).to_contain_text("old price")
+    expect(wall.find("[data-drawer] .pnl")).to_have_css("color", "rgb(0, 149, 77)")
+    api.cards = [card(1, 581.25)]
+    wall.poll()
+    expect(wall.find("[data-drawer] .subtitle")).to_have_text("sma_crossover")
+    expect(wall.find("[data-drawer] .pnl")).to_have_css("color", "rgb(0, 230, 118)")
+
+
 def test_a_correction_is_not_told_as_a_trade(wall: Wall) -> None:
     wall.api.transactions = [
         {**transaction(3, "sell", 71, 5), "label": "sold by hand"},

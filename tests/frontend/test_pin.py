@@ -91,6 +91,18 @@ def test_lock_out_counts_down_and_outlives_the_pad(open_wall: OpenWall) -> None:
     assert wall.find("[data-key='1']").is_enabled()
 
 
+def test_a_clock_set_back_makes_no_lock_longer(open_wall: OpenWall) -> None:
+    wall = open_wall(frozen_at=TUESDAY)
+    body = {"error": "Too many wrong tries", "code": "locked_out"}
+    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": "25"})
+    wall.act("add")
+    wall.enter_pin("1111")
+    wall.settle()
+    wall.page.clock.set_system_time("2024-01-02T09:42:05Z")
+    wall.pass_seconds(10)
+    assert message(wall) == "Locked · try again in 0:15"
+
+
 def test_cancels_itself_after_30_seconds_without_a_touch(open_wall: OpenWall) -> None:
     wall = open_wall(frozen_at=TUESDAY)
     wall.act("add")

@@ -36,6 +36,43 @@ def test_asks_every_60_minutes_while_the_market_is_closed(open_wall: OpenWall) -
     assert wall.api.polls == 2
 
 
+@pytest.mark.parametrize("health", ["degraded", "down"])
+def test_what_is_wrong_by_night_is_looked_at_as_often_as_by_day(
+    open_wall: OpenWall, health: str
+) -> None:
+    """Else a trouble of a minute, the clock after a power cut say, stands on the wall for an hour."""
+    api = closed_api()
+    api.health, api.parts = health, {"clock": {"status": "down", "message": "CLOCK NOT SET"}}
+    wall = open_wall(api, frozen_at=FRIDAY_NIGHT)
+    assert wall.find("[data-banner=clock]").count() == 1
+    api.health, api.parts = "ok", {}
+    wall.pass_seconds(30)
+    assert wall.find("[data-banner]").count() == 0
+    wall.jump_seconds(3599)
+    assert api.polls == 2
+    wall.jump_seconds(1)
+    assert api.polls == 3
+
+
+def test_a_clock_that_is_set_puts_no_poll_off(open_wall: OpenWall) -> None:
+    """After a power cut a Pi may take day for night until it hears the time; timers do not notice."""
+    api = closed_api(now="2024-01-08T08:00:00Z")
+    wall = open_wall(api, frozen_at="2024-01-08T08:00:00Z")
+    api.market_open = True
+    api.market = {
+        **OPEN_MARKET,
+        "now": "2024-01-08T15:00:00Z",
+        "next_close": "2024-01-08T21:00:00Z",
+    }
+    wall.page.clock.set_system_time("2024-01-08T15:00:00Z")
+    wall.pass_seconds(2)
+    assert wall.find("[data-market]").inner_text() == "OPEN to 16:00 ET"
+    assert wall.find("[data-banner]").count() == 0
+    assert api.polls == 2  # one was enough
+    wall.pass_seconds(30)
+    assert api.polls == 3
+
+
 def test_never_sleeps_past_the_open(open_wall: OpenWall) -> None:
     api = closed_api(now="2024-01-08T14:28:30Z")
     wall = open_wall(api, frozen_at="2024-01-08T14:28:30Z")

@@ -1,7 +1,9 @@
 """The sheet of a card, and the two ways to stop it."""
 
+from playwright.sync_api import Route, expect
+
 from tests.frontend.conftest import OpenWall, Wall
-from tests.frontend.wire import FakeApi, card, error
+from tests.frontend.wire import CLOSED_MARKET, Answer, FakeApi, card, error
 
 
 def open_sheet(wall: Wall, number: int = 1) -> None:
@@ -51,6 +53,51 @@ def test_a_refused_stop_says_why(wall: Wall) -> None:
     wall.enter_pin()
     wall.find("text=The card has stopped already").wait_for()
     assert wall.find("[data-drawer]").is_visible()
+
+
+def test_the_wall_shows_at_once_what_a_lost_answer_did(open_wall: OpenWall) -> None:
+    """By night the next poll is an hour away, and until then the card would stand there as running."""
+    wall = open_wall()
+    wall.api.market_open, wall.api.market = False, CLOSED_MARKET
+    wall.poll()
+
+    def lose(route: Route) -> None:
+        wall.api.cards = [card(2, 5.0)]
+        route.abort()
+
+    wall.page.route("**/api/algorithms/1?*", lose)
+    open_sheet(wall)
+    wall.hold("stop")
+    wall.enter_pin()
+    wall.card(1).wait_for(state="detached")
+    assert wall.card(2).is_visible()
+    assert wall.find("[data-drawer]").count() == 0
+
+
+def test_a_lost_answer_is_told_as_what_it_is(wall: Wall) -> None:
+    wall.page.route("**/api/algorithms/1?*", lambda route: route.abort())
+    open_sheet(wall)
+    wall.hold("stop")
+    wall.enter_pin()
+    expect(wall.find("[data-drawer] [data-message]")).to_have_text(
+        "The server does not answer: see whether it was done before trying again"
+    )
+
+
+def test_a_refusal_brings_the_wall_up_to_date(wall: Wall) -> None:
+    """Somebody has stopped it with a phone."""
+
+    def refuse(_call: object) -> Answer:
+        wall.api.cards = [card(1, 581.25, status="stopped", state="stopped")]
+        return error(409, "nothing_to_do", "NVDA is stopped already.")
+
+    wall.api.replies["DELETE algorithms/1?liquidate=false"] = refuse
+    open_sheet(wall)
+    wall.hold("stop")
+    wall.enter_pin()
+    wall.find("text=NVDA is stopped already.").wait_for()
+    expect(wall.find("[data-drawer] .subtitle")).to_have_text("stopped · sma_crossover")
+    expect(wall.find("[data-action=stop]")).to_be_hidden()
 
 
 def test_stopped_card_with_shares_can_only_be_sold(open_wall: OpenWall) -> None:

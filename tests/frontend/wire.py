@@ -210,6 +210,7 @@ class FakeApi:
         self.market_open = True
         self.market: Json = dict(OPEN_MARKET)
         self.parts: Json = {"orchestrator": {"status": "ok", "message": "", "age": 1}}
+        self.health = "ok"
         self.version = "1.0"
         self.totals: Json | None = None
         self.offline = False
@@ -290,7 +291,7 @@ class FakeApi:
         return {
             "market_open": self.market_open,
             "market": self.market,
-            "health": {"status": "ok", "version": self.version, "parts": self.parts},
+            "health": {"status": self.health, "version": self.version, "parts": self.parts},
             "totals": self.totals or self._sums(),
             "algorithms": self.cards,
         }
