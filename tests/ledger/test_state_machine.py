@@ -47,7 +47,7 @@ from orchestra.execution import Execution
 from orchestra.runner import AlgorithmRunner
 from orchestra.simulator import Exchange
 from orchestra.splits import Splits
-from orchestra.web import cash
+from orchestra.web import broker_desk, cash
 from orchestra.web.security import ApiError
 from orchestra.websocket_manager import WebSocketManager
 from orchestra.worker import Result, Task
@@ -219,6 +219,7 @@ class World:
     def end(self) -> None:
         sqlite.close_kept()
         self.do(sqlite.close_kept)
+        broker_desk.ask("the end", sqlite.close_kept)  # its thread looked at it too
         for file in self.folder.glob("ledger-*"):
             file.unlink()
 
