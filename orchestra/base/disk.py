@@ -6,6 +6,7 @@ from pathlib import Path
 
 SCARCE_BYTES = 100_000_000  # a few days of everything the terminal writes
 NONE_LEFT_BYTES = 1_000_000
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def condition(folders: Iterable[Path]) -> tuple[str, str]:
@@ -35,8 +36,22 @@ def _free(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     disk = os.statvfs(folder)
-    if disk.f_flag & os.ST_RDONLY:
+    if disk.f_flag & os.ST_RDONLY or _failed(folder):
         return -1
     if disk.f_files and not disk.f_favail:
         return 0
     return disk.f_bavail * disk.f_frsize
+
+
+def _failed(folder: Path) -> bool:
+    """Whether the kernel writes nothing there since an error: ext4 from Linux 6.15 on says it here alone.
+
+    The fields are those of proc_pid_mountinfo(5): the third is the device, the last its options.
+    """
+    mounts = MOUNTS.read_text(errors="replace")
+    if "emergency_ro" not in mounts:
+        return False
+    device = os.stat(folder).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    rows = map(str.split, mounts.splitlines())
+    return any(row[2] == number and "emergency_ro" in row[-1].split(",") for row in rows)

@@ -1,5 +1,6 @@
 """How the terminal says it is, the list of algorithms, and the page's own files."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -254,6 +255,25 @@ def test_a_disk_that_was_made_read_only_is_down(locked: Api, tmp_path: Path) -> 
         change(LOG_DIR=folder)
         assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        part = locked.read("/api/health")["parts"]["disk"]
+        assert part["status"] == "down" and "read-only" in part["message"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_card_that_the_kernel_has_given_up_is_down(locked: Api, tmp_path: Path) -> None:
+    """What an SD card comes to: after an error its file system takes no more writes."""
+    image, folder = tmp_path / "image", tmp_path / "card"
+    folder.mkdir()
+    image.touch()
+    os.truncate(image, 300_000_000)
+    commands = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]]
+    if any(shutil.which(each[0]) is None or subprocess.run(each).returncode for each in commands):
+        pytest.skip("MOUNTING IS NOT ALLOWED HERE")
+    try:
+        change(LOG_DIR=folder)
+        assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
+        subprocess.run(["mount", "-o", "remount,abort", str(folder)], check=True)
         part = locked.read("/api/health")["parts"]["disk"]
         assert part["status"] == "down" and "read-only" in part["message"]
     finally:
