@@ -111,7 +111,7 @@ class _Terminal:
                     print(f"The {part.name} ended ({self._last_words(part)}); starting it again.")
                     clock.pause(RESTART_SECONDS, stop)
                     if not stop.is_set():
-                        self._spawn(part)
+                        self._spawn_again(part)
 
     def stop(self) -> None:
         for part in reversed(self._parts):
@@ -138,6 +138,13 @@ class _Terminal:
                 preexec_fn=_end_with_parent,
             )
 
+    def _spawn_again(self, part: Part) -> None:
+        """Start it, at the next look where that cannot be: no memory, or a disk that takes nothing."""
+        try:
+            self._spawn(part)
+        except OSError as error:
+            print(f"The {part.name} cannot be started: {error}", flush=True)
+
     def _await(self, part: Part, stop: threading.Event) -> None:
         give_up_at = clock.elapsed() + START_SECONDS
         while clock.pause(POLL_SECONDS, stop):
@@ -157,13 +164,13 @@ class _Terminal:
     def _bound_errors_of(self, part: Part) -> None:
         """Empty a file that grew large, as by what an algorithm runs: who has it open goes on in it."""
         path = self._errors_of(part)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if path.stat().st_size > LARGEST_STDERR:
                 os.truncate(path, 0)
 
     def _last_words(self, part: Part) -> str:
         lines: list[str] = []
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             lines = self._errors_of(part).read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 

@@ -197,11 +197,14 @@ def test_a_part_that_dies_is_started_again(start: Any, project: Path) -> None:
     terminal = start("--no-browser")
     terminal.output_until("AutoTrader is running (SIMULATED)")
     shutil.rmtree(project / "logs")  # somebody has tidied up
+    (project / "logs" / "orchestrator.stderr").mkdir(parents=True)  # and it cannot be written
     orchestrator = next(
         pid for pid in children_of(terminal.process.pid) if runs(pid, "orchestrator")
     )
     os.kill(orchestrator, signal.SIGKILL)
     assert "orchestrator ended" in terminal.output_until("starting it again")
+    terminal.output_until("The orchestrator cannot be started: ")
+    shutil.rmtree(project / "logs")
     wait_for(
         lambda: any(
             runs(pid, "orchestrator") and pid != orchestrator
