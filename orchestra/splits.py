@@ -49,7 +49,7 @@ SPLITS = ("forward_splits", "reverse_splits")
 TICKER_FIELDS = ("symbol", "old_symbol", "acquiree_symbol", "source_symbol")
 DAY_FIELDS = ("ex_date", "effective_date", "process_date")
 HARMLESS = ("cash_dividends", "stock_dividends_cash")
-OTHERS_LOOKED_BACK = timedelta(days=7)  # a day on which the record could not be read is made up for
+LOOKED_BACK = timedelta(days=7)  # what comes on record late, or could not be read, is made up for
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -105,14 +105,14 @@ class Splits:
 
     def _read_record(self, added: dict[str, str], day: date) -> None:
         """Note what was done to these tickers since each one's oldest card was ``added``."""
-        first = min(corporate_actions.read_on() or day, day)
+        first = min(corporate_actions.read_on() or day, day) - LOOKED_BACK
         for action in _record(sorted(added), first, day) if added else []:
             if added[action.ticker] < clock.stamp(new_york(action.day, "09:30")):
                 corporate_actions.note(action)
             else:
                 _forget_before(action)
         corporate_actions.note_read(day)
-        self._others_since = min(first, day - OTHERS_LOOKED_BACK)
+        self._others_since = first
 
     def _settle(self, action: CorporateAction, cards: list[Holding], at_broker: Decimal) -> None:
         ledger = sum(card.shares for card in cards)

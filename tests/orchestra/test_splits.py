@@ -592,6 +592,20 @@ def test_a_split_whose_record_comes_late_leaves_new_shares_as_they_are(
     assert cash(card) == pytest.approx(paid, abs=0.005)
 
 
+def test_a_record_that_comes_days_late_is_found(market: Exchange, wrapper: AlpacaWrapper) -> None:
+    card = bought(wrapper, 7)
+    cards = system_db_manager.get_all_algorithms("running")
+    for day in (10, 11, 12):
+        set_clock(f"2024-06-{day}T13:30:02Z")
+        Splits(wrapper).follow(cards, date(2024, 6, day))
+    market.faults.add({"name": "split", "symbol": "NVDA", "day": "2024-06-10", "ratio": 10})
+    set_clock("2024-06-13T13:30:02Z")
+    for _ in range(2):
+        Splits(wrapper).follow(cards, date(2024, 6, 13))
+    assert card_calculations.calculate_position(card) == 70
+    assert card_states.all_states() == {}
+
+
 @pytest.mark.parametrize("traded", [5, -3])
 def test_nor_does_accepting_its_figure_value_them_as_old_ones(
     market: Exchange, wrapper: AlpacaWrapper, traded: int
