@@ -198,6 +198,19 @@ CREATE TABLE wear (
 ) WITHOUT ROWID;
 """
 
+# Wrong PINs at the wall and from the network are counted apart
+ACCESS_BY_PLACE = """
+CREATE TABLE access_by_place (
+    place TEXT PRIMARY KEY CHECK(place IN ('wall', 'network')),
+    failures INTEGER NOT NULL,
+    locked_until REAL NOT NULL
+);
+INSERT INTO access_by_place SELECT 'wall', failures, locked_until FROM access;
+INSERT INTO access_by_place SELECT 'network', failures, locked_until FROM access;
+DROP TABLE access;
+ALTER TABLE access_by_place RENAME TO access;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     ROADMAP_SCHEMA + TERMINAL_SCHEMA,
     REPORT_SCHEMA,
@@ -205,6 +218,7 @@ MIGRATIONS: tuple[str, ...] = (
     AWAITED_OUTCOMES,
     REFUSED_ORDERS,
     WEAR,
+    ACCESS_BY_PLACE,
 )
 
 

@@ -21,7 +21,14 @@ from orchestra.web.inputs import (
     ticker_of,
     whole_argument,
 )
-from orchestra.web.security import TOKEN_SECONDS, ApiError, json_object, new_token, pin_required
+from orchestra.web.security import (
+    TOKEN_SECONDS,
+    ApiError,
+    is_from_here,
+    json_object,
+    new_token,
+    pin_required,
+)
 from system_databse import access, decision_journal, system_db_manager
 
 STAMP_FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
@@ -38,7 +45,7 @@ def validate_pin() -> ResponseReturnValue:
     pin = json_object().get("pin")
     if not isinstance(pin, str) or not 0 < len(pin) <= LARGEST_PIN or not pin.isprintable():
         raise ApiError(400, "bad_input", 'Expected {"pin": "digits"}.', fields={"valid": False})
-    result = access.try_pin(pin)
+    result = access.try_pin(pin, access.WALL if is_from_here() else access.NETWORK)
     if result.valid:
         return jsonify({"valid": True, "token": new_token(), "expires_in": TOKEN_SECONDS})
     if result.locked_seconds > 0:

@@ -85,7 +85,7 @@ def check_request() -> None:
     takes_json = request.method in ("POST", "PUT", "PATCH") and request.routing_exception is None
     if takes_json and request.mimetype != "application/json":
         raise ApiError(415, "json_only", "Send JSON, with the Content-Type application/json.")
-    if request.endpoint not in OPEN_ENDPOINTS and not _is_from_here():
+    if request.endpoint not in OPEN_ENDPOINTS and not is_from_here():
         _require("reads_until")
 
 
@@ -95,7 +95,7 @@ def _is_visit() -> bool:
     return goes and request.endpoint == "page" and request.method == "GET"
 
 
-def _is_from_here() -> bool:
+def is_from_here() -> bool:
     """Whether this machine asks itself, by its own name: the wall, or someone let in by SSH."""
     host = urlsplit(f"//{request.host}").hostname
     return host in OWN_HOSTS and ip_address(request.remote_addr or "::").is_loopback

@@ -11,6 +11,7 @@ from system_databse import (
     access,
     card_calculations,
     card_states,
+    create_system_db,
     decision_journal,
     heartbeats,
     order_journal,
@@ -169,9 +170,19 @@ def test_each_lock_is_an_event_and_a_try_while_locked_is_none() -> None:
     access.try_pin("1111")
     rows = system_db_manager.ledger().execute("SELECT message FROM events WHERE kind = 'access'")
     assert [row["message"] for row in rows] == [
-        "5 wrong PINs in a row: locked for 30 s.",
-        "6 wrong PINs in a row: locked for 60 s.",
+        "5 wrong PINs in a row at the wall: locked there for 30 s.",
+        "6 wrong PINs in a row at the wall: locked there for 60 s.",
     ]
+
+
+def test_an_older_ledger_keeps_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(create_system_db, "MIGRATIONS", create_system_db.MIGRATIONS[:6])
+        create_system_db.create_database()
+        locked_until(7, 100)
+    create_system_db.create_database()
+    for place in ("wall", "network"):
+        assert 95 < access.try_pin("2020", place).locked_seconds <= 100
 
 
 def test_parallel_wrong_pins_get_no_more_tries_than_one_by_one() -> None:

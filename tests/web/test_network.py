@@ -107,6 +107,28 @@ def test_what_a_phone_says_of_itself_makes_it_no_wall(
     assert_error(answer, 401, "pin_required")
 
 
+def test_guessing_from_the_network_locks_nobody_out_at_the_wall(phone: Phone) -> None:
+    """Nor does the owner, entering his PIN there, give whoever guesses new tries."""
+    for _ in range(5):
+        guessed = phone.enter_pin("1111")
+    assert_error(guessed, 429, "locked_out")
+    wall = Api(phone.app)
+    assert wall.enter_pin("2020").status_code == 200
+    assert_error(wall.stop(1), 404, "not_found")  # let in
+    assert_error(phone.enter_pin("2020"), 429, "locked_out")
+    assert wall.call("PUT", "/api/pin", json={"pin": "481516"}).status_code == 200
+    assert phone.enter_pin("481516").status_code == 200  # the old one's tries are forgotten
+
+
+def test_guessing_at_the_wall_does_not_lock_the_owners_phone(phone: Phone) -> None:
+    wall = Api(phone.app)
+    for _ in range(5):
+        guessed = wall.enter_pin("1111")
+    assert_error(guessed, 429, "locked_out")
+    assert phone.enter_pin("2020").status_code == 200
+    assert_error(wall.enter_pin("2020"), 429, "locked_out")
+
+
 def test_another_name_is_still_refused(phone: Phone) -> None:
     for host in ("evil.example", "sub.wall.local", "192.168.1.20", "wall.local.evil.example"):
         assert_error(phone.get("/", Host=host), 400, "bad_request")
