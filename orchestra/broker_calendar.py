@@ -15,6 +15,8 @@ from orchestra.base.market_calendar import NEW_YORK, Session, new_york, nyse
 from system_databse import heartbeats
 
 DAYS_AHEAD = 30
+MOST_CLOSED = 5  # of ours at once, that is believed: in September 2001 it was four
+EARLIEST, LATEST = "09:30", "16:00"  # New York: what a session may last from and to
 MORNING = 8  # o'clock in New York: asked at the first look of a day, and at the first from here on
 RETRY_SECONDS = 300.0  # machine seconds after a broker that did not answer
 UNCOMPARED_RETRY_SECONDS = 5.0  # while ours was never compared: an early close may lie in it
@@ -65,18 +67,31 @@ def adopt(found: Mapping[date, Session], first: date) -> None:
 
 
 def broker_sessions(first: date, last: date) -> dict[date, Session]:
-    """The broker's sessions from ``first`` to ``last``. Raises ExchangeUnavailable, also without any."""
+    """The broker's sessions from ``first`` to ``last``.
+
+    Raises ExchangeUnavailable, also for an answer without any, with odd hours, or with a part of them:
+    believed, it would close the market.
+    """
     with exchange.answering():
         request = GetCalendarRequest(start=first, end=last)
         answer: Any = exchange.trading_client().get_calendar(request)
-        sessions = [
-            Session(day, new_york(day, each["open"]), new_york(day, each["close"]))
-            for each in answer
-            for day in [date.fromisoformat(each["date"])]
-        ]
+        sessions = {session.day: session for session in map(_session, answer)}
     if not sessions:
         raise ExchangeUnavailable(f"The broker knows no session from {first} to {last}.")
-    return {session.day: session for session in sessions}
+    closed = [each.day for each in nyse().sessions_between(first, last) if each.day not in sessions]
+    if len(closed) > MOST_CLOSED:
+        raise ExchangeUnavailable(
+            f"The broker's calendar lacks {len(closed)} sessions from {first} to {last}."
+        )
+    return sessions
+
+
+def _session(row: Mapping[str, str]) -> Session:
+    day = date.fromisoformat(row["date"])
+    session = Session(day, new_york(day, row["open"]), new_york(day, row["close"]))
+    if not new_york(day, EARLIEST) <= session.open < session.close <= new_york(day, LATEST):
+        raise ValueError(f"{day} from {row['open']} to {row['close']}")
+    return session
 
 
 def _differences(found: Mapping[date, Session], first: date) -> Differences:

@@ -1,7 +1,10 @@
 """The broker's calendar is compared once a day before the open, and wins."""
 
+import json
+import threading
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
@@ -65,6 +68,46 @@ def test_an_early_close_and_a_closed_day_are_taken_over_by_everybody(exchange: E
     assert db_manager.insert_minute_data("NVDA", "2024-06-04T16:59:00Z", 1, 1, 1, 1, 1) == 1
     missing = db_manager.check_data_exists("NVDA", "2024-06-04T16:58:00Z", "2024-06-05T20:00:00Z")
     assert missing == []
+
+
+def test_an_answer_that_would_close_the_market_for_weeks_is_not_believed(
+    exchange: Exchange,
+) -> None:
+    days = [session.day for session in nyse().sessions_between(date(2024, 6, 4), date(2024, 6, 11))]
+    for day in days:
+        exchange.faults.add({"name": "early_close", "day": day.isoformat(), "time": "09:30"})
+    assert len(days) == 6
+    watch = BrokerCalendar()
+    watch.follow()
+    assert calendar() is nyse() and events() == []
+    exchange.faults.clear()
+    for day in days[1:]:
+        exchange.faults.add({"name": "early_close", "day": day.isoformat(), "time": "09:30"})
+    watch._not_before = 0.0  # it is asked again later
+    watch.follow()
+    assert [calendar().session_on(day) is None for day in days] == [False, *[True] * 5]
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("04:00", "20:00"), ("09:30", "09:30")])
+def test_hours_that_are_no_sessions_are_not_believed(
+    exchange: Exchange, opens: str, closes: str
+) -> None:
+    days = [{"date": f"{each.day}", "open": opens, "close": closes} for each in nyse().sessions]
+
+    class Broker(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(days).encode())
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broker) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        change(ALPACA_TRADING_URL=f"http://127.0.0.1:{server.server_port}")
+        BrokerCalendar().follow()
+        server.shutdown()
+    assert calendar() is nyse() and events() == []
 
 
 def test_it_is_asked_at_start_and_once_every_morning(exchange: Exchange) -> None:
