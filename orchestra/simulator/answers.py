@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from orchestra.base.market_calendar import NEW_YORK, MarketCalendar, Session
-from orchestra.simulator.account import CENT, STARTING_CASH, ZERO, Account, Order, Position, plain
+from orchestra.simulator.account import CENT, STARTING_CASH, Account
+from orchestra.simulator.account_rows import ZERO, Order, Position, plain
 from orchestra.simulator.assets import Asset
 from orchestra.simulator.market import Market
 

@@ -13,7 +13,8 @@ from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError
 from orchestra.base.market_calendar import MINUTE, Session, floor_minute
 from orchestra.simulator import order_checks, order_request
-from orchestra.simulator.account import CENT, ZERO, Account, Order, moment, plain
+from orchestra.simulator.account import CENT, Account
+from orchestra.simulator.account_rows import ZERO, Order, moment, plain
 from orchestra.simulator.faults import Fault, Faults
 from orchestra.simulator.market import Market
 from orchestra.simulator.order_request import OrderRequest

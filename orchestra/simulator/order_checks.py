@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from orchestra.simulator.account import ZERO, Order, Position, plain
+from orchestra.simulator.account_rows import ZERO, Order, Position, plain
 from orchestra.simulator.order_request import OrderRequest
 from orchestra.simulator.refusals import forbidden, invalid
 

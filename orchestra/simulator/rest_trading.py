@@ -8,7 +8,8 @@ from flask import Blueprint, Response, jsonify, request
 
 from orchestra.base import clock
 from orchestra.simulator import answers
-from orchestra.simulator.account import OPEN_STATUSES, ZERO, Account, Order, Position, moment, plain
+from orchestra.simulator.account import Account
+from orchestra.simulator.account_rows import OPEN_STATUSES, ZERO, Order, Position, moment, plain
 from orchestra.simulator.assets import Asset
 from orchestra.simulator.faults import Faults
 from orchestra.simulator.market import Market

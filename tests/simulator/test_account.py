@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra.simulator.account import Account, moment
+from orchestra.simulator.account import Account
+from orchestra.simulator.account_rows import moment
 from orchestra.simulator.market import Split
 
 NOON = datetime(2024, 6, 4, 16, 0, tzinfo=UTC)
