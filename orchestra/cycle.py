@@ -1,6 +1,8 @@
 """One minute: settle what is open, complete the data, ask every card, send the orders."""
 
 import logging
+from concurrent.futures import Future
+from concurrent.futures import wait as wait_for_all
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +16,7 @@ from orchestra.base import clock, systemd
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE
 from orchestra.brakes import apply_brakes
-from orchestra.execution import Execution, Intent, wait_for_orders
+from orchestra.execution import Execution, Intent
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
@@ -249,6 +251,16 @@ class Cycle:
                 and card_calculations.calculate_position(algo_id) <= 0
             ):
                 card_states.clear_state(algo_id)
+
+
+def wait_for_orders(futures: list["Future[None]"], minute: datetime) -> None:
+    """Wait until the orders are done, at most to the end of their minute."""
+    until = clock.due(minute + MINUTE)
+    done, _ = wait_for_all(futures, timeout=max(0.0, until - clock.elapsed()))
+    for future in done:
+        error = future.exception()
+        if error is not None:
+            log.error("Carrying out orders failed: %s", error, exc_info=error)
 
 
 def _kept(running: list[Card]) -> list[Card]:

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for_all
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -296,13 +295,3 @@ def _written_down(intent: Intent) -> JournalledOrder | None:
         about = logs.about(intent.algorithm_id, intent.ticker, intent.minute)
         log.warning("%s: trade failed: %s %s: %s", about, intent.side, intent.shares, reason)
         return None
-
-
-def wait_for_orders(futures: list["Future[None]"], minute: datetime) -> None:
-    """Wait until the orders are done, at most to the end of their minute."""
-    until = clock.due(minute + MINUTE)
-    done, _ = wait_for_all(futures, timeout=max(0.0, until - clock.elapsed()))
-    for future in done:
-        error = future.exception()
-        if error is not None:
-            log.error("Carrying out orders failed: %s", error, exc_info=error)

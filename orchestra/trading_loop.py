@@ -1,6 +1,5 @@
 """The orchestrator's loop: when a cycle runs, and what is done while the market is closed."""
 
-import contextlib
 import logging
 import sqlite3
 import threading
@@ -22,6 +21,7 @@ from orchestra.cycle import Cycle
 from orchestra.deadman import Deadman
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
+from orchestra.full_disk import FullDisk, when_there_is_room
 from orchestra.ledger_guard import LedgerGuard
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.nightly import NightlyBackup
@@ -34,7 +34,6 @@ from system_databse import create_system_db, cycle_journal, heartbeats, system_d
 
 CLOSED_SLEEP = timedelta(minutes=15)
 RETRY_SECONDS = 5.0
-START_GOES_ON = "EXTEND_TIMEOUT_USEC=60000000"  # a start that only waits is given a minute more
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -54,11 +53,11 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
     chosen = settings.current()
     logs.start_logging("orchestrator", chosen.log_dir, chosen.log_total_bytes)
     refuse_unarmed_live()
-    _when_there_is_room(create_system_db.create_database, stop)
+    when_there_is_room(create_system_db.create_database, stop)
     with only_one("orchestrator", settings.current().system_db_path):
         ledger, stocks = LedgerGuard(), StocksGuard()
-        _when_there_is_room(ledger.examine, stop)
-        _when_there_is_room(stocks.open, stop)
+        when_there_is_room(ledger.examine, stop)
+        when_there_is_room(stocks.open, stop)
         with _trader(ledger, stocks) as trader:
             try:
                 trader.run(stop)
@@ -79,18 +78,6 @@ def run_all_algorithms() -> None:
         stocks.open()
         with _trader(ledger, stocks) as trader:
             trader.run_this_minute()
-
-
-def _when_there_is_room(work: Callable[[], object], stop: threading.Event) -> None:
-    """Do ``work``, again and again while the disk is full: ending would only mean being restarted."""
-    while not stop.is_set():
-        try:
-            work()
-            return
-        except StorageFull as error:
-            log.error("Trading waits. %s", error)
-            systemd.notify(f"WATCHDOG=1\n{START_GOES_ON}")
-            clock.pause(RETRY_SECONDS, stop)
 
 
 @contextmanager
@@ -143,25 +130,24 @@ class _Trader:
         # Up to which every minute was kept, or is on record
         self._last_minute: datetime | None = None
         self._close_due = False  # whether a session's end is yet to be worked off
-        self._full_since: str | None = None  # since when nothing could be stored
+        self._full_disk = FullDisk()
         self._downtime_noted = False
 
     def run(self, stop: threading.Event) -> None:
         systemd.notify("READY=1")  # the loop runs; that it waits for the exchange is its status
         # Before waiting for the exchange gives newer ones
         left_at = heartbeats.newest_market_time()
-        _when_there_is_room(lambda: self._reach_exchange(stop), stop)
-        _when_there_is_room(lambda: self._clock.wait(stop), stop)
+        when_there_is_room(lambda: self._reach_exchange(stop), stop)
+        when_there_is_room(lambda: self._clock.wait(stop), stop)
         if stop.is_set():
             return
-        _when_there_is_room(lambda: self._take_up(left_at), stop)
+        when_there_is_room(lambda: self._take_up(left_at), stop)
         while not stop.is_set():
             try:
                 self._step(stop)
-                self._note_room()
+                self._full_disk.note_room()
             except StorageFull as error:
-                self._note_full(error)
-                clock.pause(RETRY_SECONDS, stop)
+                self._full_disk.wait(error, stop)
             except sqlite3.DatabaseError as error:
                 if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
                     raise
@@ -209,30 +195,10 @@ class _Trader:
         self._ledger.examine()
         self._close_due = False
 
-    def _note_full(self, error: StorageFull) -> None:
-        """Say so once, in the log; the page looks at the disk itself."""
-        if self._full_since is None:
-            self._full_since = clock.stamp()
-            log.error("%s", error)
-            with contextlib.suppress(StorageFull):
-                heartbeats.record_event("disk", str(error))
-        systemd.alive("The disk is full.")
-
     def _note_skipped(self, until: datetime) -> None:
-        if self._full_since is not None:  # before the minutes are put down to a slow cycle
-            missed_minutes.note_unstored(clock.parse(self._full_since), until)
+        self._full_disk.note_minutes(until)  # before the minutes are put down to a slow cycle
         if self._last_minute is not None:
             missed_minutes.note_skipped(self._last_minute, until)
-
-    def _note_room(self) -> None:
-        if self._full_since is not None:
-            # Not the running minute: its cycle is to come
-            until = floor_minute(clock.now())
-            missed_minutes.note_unstored(clock.parse(self._full_since), until)
-            message = f"The disk was full from {self._full_since} to {clock.stamp()}."
-            heartbeats.record_event("disk", message)
-            log.warning("%s", message)
-            self._full_since = None
 
     def run_minute(self, minute: datetime) -> None:
         begun = clock.elapsed()

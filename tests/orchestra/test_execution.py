@@ -22,8 +22,9 @@ from orchestra.base.errors import (
     PartlyFilled,
 )
 from orchestra.base.market_calendar import floor_minute
+from orchestra.cycle import wait_for_orders
 from orchestra.decision import Decision, Means, check
-from orchestra.execution import Execution, Intent, wait_for_orders
+from orchestra.execution import Execution, Intent
 from orchestra.simulator import Exchange
 from system_databse import (
     card_calculations,
