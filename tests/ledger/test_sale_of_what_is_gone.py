@@ -27,6 +27,7 @@ class Rig:
 
     exchange: Exchange
     wrapper: AlpacaWrapper
+    execution: Execution
     cycle: Cycle
     card: int
 
@@ -57,7 +58,7 @@ def rig() -> Iterator[Rig]:
         for future in execution.carry_out([bought]):
             future.result(timeout=30)
         assert card_calculations.calculate_position(card) == 10
-        yield Rig(exchange, wrapper, cycle, card)
+        yield Rig(exchange, wrapper, execution, cycle, card)
         execution.close()
 
 
@@ -91,3 +92,26 @@ def test_a_sale_waits_while_the_brokers_positions_cannot_be_read(rig: Rig) -> No
     rig.minute(2)
     assert rig.sales() == [("filled", 10)]
     assert card_states.all_states() == {}
+
+
+def test_what_many_sales_wait_for_is_one_answer(rig: Rig) -> None:
+    """One after the other they took the minute away from all sales, where the broker was slow."""
+    other = system_db_manager.create_algorithm("AAPL", "sma_crossover", 10_000)
+    bought = Intent(other, "AAPL", "buy", 5, floor_minute(clock.now()))
+    for future in rig.execution.carry_out([bought]):
+        future.result(timeout=30)
+    rig.cycle.audit()
+    card_states.stop_all([rig.card, other], sell=True)
+    rig.exchange.faults.add({"name": "500", "path": "/v2/positions/"})
+    rig.minute(1)
+    assert sorted(rig.sales()) == [("filled", 5), ("filled", 10)]
+    assert card_states.all_states() == {}
+
+
+def test_an_answer_of_no_use_for_all_holds_up_no_sale(rig: Rig) -> None:
+    """The owner's own position may be one that makes no sense here."""
+    rig.cycle.audit()
+    card_states.stop_and_sell(rig.card)
+    rig.exchange.faults.add({"name": "garble", "how": "html", "path": "/v2/positions", "times": 1})
+    rig.minute(1)
+    assert rig.sales() == [("filled", 10)]
