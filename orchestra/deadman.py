@@ -1,5 +1,6 @@
 """Calls DEADMAN_URL after each cycle of the open market: when the calls stop, somebody elsewhere notices.
 
+Nor is it called while the page does not answer: it is the page's process that tells of all else.
 The call has a thread of its own and never more than one call waits: what is called cannot delay a cycle.
 """
 
@@ -8,19 +9,22 @@ import threading
 
 import requests
 
-from orchestra.base import clock, hiding
+from orchestra.base import clock, hiding, systemd
 
 PART = "deadman"  # of health
+PAGE_SECONDS = 5.0  # machine seconds for the page to answer
+NO_PAGE = "DEADMAN_URL is not called: the page does not answer, so nobody is told of anything."
 TIMEOUTS = (3.0, 5.0)  # machine seconds to connect, and for each part of the answer
 
 log = logging.getLogger("autotrader.orchestrator")
 
 
 class Deadman:
-    """One address; without one nothing is called."""
+    """One address; without one nothing is called. ``page`` is the page's own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, page: str) -> None:
         self._url = url
+        self._page = page
         self._cycles = threading.Event()
         self._is_closed = False
         self._trouble = ""
@@ -50,17 +54,23 @@ class Deadman:
                 self._call(session)
 
     def _call(self, session: requests.Session) -> None:
-        try:
-            with session.get(self._url, timeout=TIMEOUTS, stream=True) as answer:
-                answer.raise_for_status()
-            trouble = ""
-        except requests.RequestException as error:
-            trouble = f"DEADMAN_URL could not be called: {_why(error)}"
+        trouble = NO_PAGE
+        if systemd.answers(f"{self._page}/healthz", PAGE_SECONDS):
+            trouble = self._called(session)
         if trouble != self._trouble:
             log.log(
                 logging.WARNING if trouble else logging.INFO, "%s", trouble or "DEADMAN_URL answers"
             )
         self._trouble = trouble
+
+    def _called(self, session: requests.Session) -> str:
+        """Call it; return what went wrong, empty where it answered."""
+        try:
+            with session.get(self._url, timeout=TIMEOUTS, stream=True) as answer:
+                answer.raise_for_status()
+        except requests.RequestException as error:
+            return f"DEADMAN_URL could not be called: {_why(error)}"
+        return ""
 
 
 def _why(error: requests.RequestException) -> str:

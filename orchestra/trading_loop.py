@@ -95,7 +95,7 @@ def _trader(ledger: LedgerGuard, stocks: StocksGuard) -> Iterator["_Trader"]:
         nightly = NightlyBackup()
         started.callback(nightly.close)
         clock_trust = ClockTrust(wrapper)
-        deadman = Deadman(settings.current().deadman_url)
+        deadman = Deadman(settings.current().deadman_url, settings.current().page_url)
         started.callback(deadman.close)
         signs = VitalSigns(cycle, runner, websocket_manager, clock_trust, stocks, ledger, deadman)
         started.callback(signs.note_wear)

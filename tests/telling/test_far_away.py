@@ -63,15 +63,17 @@ def test_fills_are_told_and_each_cycle_is_heard_of_elsewhere(tmp_path: Path) -> 
 
 
 def test_without_an_address_nothing_is_called() -> None:
-    silent = Deadman("")
+    silent = Deadman("", "")
     silent.cycle_done()
     assert silent.health == {}
     silent.close()
 
 
 def test_an_address_out_of_reach_degrades_health_until_it_answers() -> None:
-    with running_office() as office:
-        deadman = Deadman(f"http://127.0.0.1:{office.port}/secret-key")
+    with running_office() as office, running_office() as page:
+        deadman = Deadman(
+            f"http://127.0.0.1:{office.port}/secret-key", f"http://127.0.0.1:{page.port}"
+        )
         office.refuses = True
         deadman.cycle_done()
         until(lambda: deadman.health["deadman"][0] == "degraded")
@@ -80,11 +82,30 @@ def test_an_address_out_of_reach_degrades_health_until_it_answers() -> None:
         deadman.cycle_done()
         until(lambda: deadman.health["deadman"] == ("ok", ""))
         deadman.close()
-    gone = Deadman("http://127.0.0.1:9/secret-key")
-    gone.cycle_done()
-    message = until(lambda: gone.health["deadman"][1])
-    assert "ConnectionError" in message and "secret-key" not in message
-    gone.close()
+        gone = Deadman("http://127.0.0.1:9/secret-key", f"http://127.0.0.1:{page.port}")
+        gone.cycle_done()
+        message = until(lambda: gone.health["deadman"][1])
+        assert "ConnectionError" in message and "secret-key" not in message
+        gone.close()
+
+
+def test_it_is_not_called_while_the_page_that_tells_of_all_else_is_gone(tmp_path: Path) -> None:
+    with (
+        running_office() as office,
+        running_terminal(
+            tmp_path,
+            MARKET_CLOCK_START="2024-06-04T13:29:00Z",
+            DEADMAN_URL=f"http://127.0.0.1:{office.port}/alive",
+        ) as terminal,
+    ):
+        terminal.wait_for(lambda: office.calls, what="a call")
+        terminal.kill("api")
+        terminal.wait_for(lambda: "DEADMAN_URL is not called: the page" in terminal.log())
+        calls, then = len(office.calls), clock.now() + 3 * MINUTE
+        terminal.wait_for(lambda: clock.now() > then, what="minutes later")
+        assert len(office.calls) == calls
+        terminal.start("api")
+        terminal.wait_for(lambda: len(office.calls) > calls, what="a call again")
 
 
 @pytest.mark.long
