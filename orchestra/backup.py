@@ -2,23 +2,22 @@
 
 import contextlib
 import json
-import os
 import sqlite3
 from typing import Any
 
 import click
 
+from orchestra import allowance
 from orchestra.base import settings
 from orchestra.base.errors import AutoTraderError, NotFound
 from system_databse import backups, heartbeats
 
 PART = "backups"  # of health
-NICENESS = 10  # a backup is in no hurry
 
 
 def backup(as_json: bool) -> None:
     """Back the ledger up, print where to, and note in health how it went."""
-    os.nice(NICENESS)
+    allowance.give_way()
     try:
         answer = back_up()
     except (AutoTraderError, sqlite3.Error, OSError) as error:

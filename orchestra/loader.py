@@ -22,6 +22,7 @@ from orchestra.decision import legible
 Signature = tuple[int, int, int]  # inode, size, modification time in ns
 REST_SECONDS = 0.5
 LONGEST_WRITING_SECONDS = 3.0
+OUT_OF_MEMORY = "it took all the memory that ALGORITHM_MEMORY_MB allows"
 SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a year of bars
 
 
@@ -66,7 +67,8 @@ def blame(error: BaseException, own: str) -> str:
         if Path(frame.filename).name == own
     ]
     where = f"{own} line {lines[-1]}: " if lines else ""
-    return f"{where}{type(error).__name__}: {error}"
+    told = str(error) or (OUT_OF_MEMORY if isinstance(error, MemoryError) else "")
+    return f"{where}{type(error).__name__}: {told}"
 
 
 def summary(error: BaseException, own: str) -> str:

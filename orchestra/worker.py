@@ -7,7 +7,6 @@ import contextlib
 import io
 import math
 import os
-import resource
 import signal
 import traceback
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy  # noqa: F401
 import pandas  # noqa: F401
 
 from database import db_manager  # noqa: F401
-from orchestra import decision, exchange, loader, parameters
+from orchestra import allowance, decision, exchange, loader, parameters
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
 from orchestra.untouched import Untouched
@@ -104,7 +103,7 @@ def prepare(chosen: settings.Settings) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     system_db_manager.make_read_only()
     exchange.forbid_orders()
-    _cap_memory(chosen.algorithm_memory_mb)
+    allowance.cap_memory(chosen.algorithm_memory_mb)
 
 
 def run(task: Task) -> Result:
@@ -135,11 +134,3 @@ def _answer(task: Task) -> decision.Decision:
     return decision.parse(
         card.run(task.current_time, task.algorithm_id), getattr(card, "reason", "")
     )
-
-
-def _cap_memory(megabytes: float) -> None:
-    """Let this process allocate so much beyond what it was forked with; more is a MemoryError."""
-    with open("/proc/self/status") as status:
-        used = next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
-    limit = used * 1024 + int(megabytes * 1024 * 1024)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))

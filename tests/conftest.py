@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestra import allowance
 from orchestra.base import clock, settings, sqlite
 from tests.ledger import crash_table
 
@@ -16,6 +17,8 @@ RECORDED_BARS = SHARED / "data" / "bars"
 
 # A shell's background job ignores Ctrl-C, and so would every process a test starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Those of our commands that are run in this process leave it its priority
+allowance.NICE = 0
 
 FIGURES = "figures"  # record_property(FIGURES, text) has it printed at the end of the run
 

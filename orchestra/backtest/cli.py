@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from orchestra import allowance
+
 
 class AtMarketTime(click.Command):
     """A command that looks at the market, as of the market's own time."""
@@ -61,6 +63,7 @@ def backtest(**arguments: Any) -> None:
     """
     from orchestra.backtest import command
 
+    allowance.give_way()
     sys.exit(0 if command.backtest(**arguments) else 1)
 
 
@@ -75,6 +78,7 @@ def replay(**arguments: Any) -> None:
     """
     from orchestra.backtest import replay_command
 
+    allowance.give_way()
     sys.exit(0 if replay_command.replay(**arguments) else 1)
 
 
@@ -119,6 +123,7 @@ def sweep(**arguments: Any) -> None:
     """
     from orchestra.backtest import sweep_command
 
+    allowance.give_way()
     sweep_command.run(**arguments)
 
 

@@ -99,6 +99,8 @@ class Engine:
                     break
         except KeyboardInterrupt:  # the second one, where a run does not come back
             self.run.stopped = INTERRUPTED
+        except MemoryError:  # of our own: a run has left nothing of what it may take
+            self.run.stopped = f"failed: {loader.OUT_OF_MEMORY}"
         self.run.seconds = clock.elapsed() - started
         self.run.ended = self._past.ended
         self.run.run_seconds *= self.run.asked / max(1, self._timed)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
 from datetime import datetime
@@ -16,7 +15,6 @@ from system_databse import card_days
 
 LONGEST_SECONDS = 60.0  # machine seconds
 MARGIN_SECONDS = 2.0  # so long before the next minute is due it has ended
-NICE = 10
 KEPT = 20  # of a card's differences, in the report
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -45,7 +43,6 @@ def _answer(session: Session, deadline: float) -> Report | None:
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
         while True:
             try:
                 output, errors = process.communicate(timeout=1.0)

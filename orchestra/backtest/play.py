@@ -10,7 +10,7 @@ from pathlib import Path
 from database import calendar, db_manager
 from database.bars import Row
 from database.past_bars import Load, PastBars
-from orchestra import loader
+from orchestra import allowance, loader
 from orchestra.backtest.engine import Decided, Engine, Run
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.schedule import Asking
@@ -62,8 +62,15 @@ def play(subject: Subject, past: Past, sessions: Sessions, wishes: Wishes) -> Ru
     a second time with copies, so that what it wrote is never seen again: the wall forgets it as well.
     Raises AlgorithmFailed where the file cannot be loaded.
     """
+    megabytes = settings.current().algorithm_memory_mb
+
+    def load(ticker: str) -> list[Row]:
+        rows = past.load(ticker)
+        allowance.cap_memory(megabytes)  # beyond another ticker's years as well
+        return rows
+
     for copies in (False, True):
-        bars = PastBars(subject.ticker, past.rows, past.begin, past.load, copies)
+        bars = PastBars(subject.ticker, past.rows, past.begin, load, copies)
         card = (subject.ticker, subject.path.stem, subject.capital)
         ledger = PastLedger(*card, algo_id=wishes.algo_id, copies=copies)
         if wishes.journal is not None:
@@ -105,7 +112,8 @@ def _go(
         # Whoever writes into its bars mostly does so at once: then the rest need not be waited for
         return copies or done > 1 or (bars.unchanged() and ledger.unchanged())
 
-    return engine.go(_recorded(sessions(), ledger, wishes.recorded), goes_on)
+    with allowance.capped_memory(settings.current().algorithm_memory_mb):
+        return engine.go(_recorded(sessions(), ledger, wishes.recorded), goes_on)
 
 
 def _recorded(

@@ -6,11 +6,9 @@ import signal
 from typing import Any
 
 from orchestra.backtest import history
-from orchestra.backtest.engine import Engine
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.output import silence
 from orchestra.backtest.result import Result, backtest, dollars
-from orchestra.base import settings
 from orchestra.base.errors import AutoTraderError
 from orchestra.subject import Subject, file_of
 
@@ -43,7 +41,7 @@ def preview(asked: str) -> str:
             found = history.read(
                 subject.ticker, history.sessions_of(None, None), 0, _quietly, patient=False
             )
-            result = backtest(subject, found, FillRule("open"), _limit_memory)
+            result = backtest(subject, found, FillRule("open"))
     except AutoTraderError as error:
         return json.dumps({"error": str(error)})
     if result.run.stopped:
@@ -53,14 +51,6 @@ def preview(asked: str) -> str:
 
 def _quietly(minutes: int, work: Any) -> object:
     return work(lambda answered: None)
-
-
-def _limit_memory(engine: Engine) -> None:
-    """What an algorithm may take beyond what is there already, as in a worker."""
-    with open("/proc/self/status") as status:
-        used = next(int(line.split()[1]) for line in status if line.startswith("VmData:"))
-    limit = used * 1024 + int(settings.current().algorithm_memory_mb * 1024 * 1024)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def _shown(result: Result) -> Report:

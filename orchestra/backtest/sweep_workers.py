@@ -20,7 +20,6 @@ from orchestra.base.errors import AutoTraderError, BadInput
 CONNECT_SECONDS = 5.0  # a cluster that is there answers at once
 LOOKED_EVERY_SECONDS = 1.0  # whether anybody is left, while no answer comes
 ANSWER_SECONDS = 30.0  # for a scheduler that has much to do
-NICE = 10  # a sweep gives way to trading
 
 
 class WorkersLost(AutoTraderError):
@@ -122,7 +121,6 @@ class LocalWorkers(Workers):
 
 def _begin(work: Work, folder: str) -> None:
     child.begin(folder)
-    os.nice(NICE)
     hush()
     sweep.keep(work)
 

@@ -226,7 +226,9 @@ def test_memory_and_output_are_capped(
     write(folder, "floods", "for n in range(10**5): print('x' * 100)\nreturn ('hold', 0)")
     write(folder, "good", "return ('hold', 0)")
     found = results(runner, [task(1, "greedy"), task(2, "floods"), task(3, "good")])
-    assert found[1].summary == "greedy.py line 6: MemoryError: "
+    assert found[1].summary == (
+        "greedy.py line 6: MemoryError: it took all the memory that ALGORITHM_MEMORY_MB allows"
+    )
     assert found[2].answer == Decision("hold", 0)
     assert len(found[2].output) == 2000
     assert found[3].answer == Decision("hold", 0)
