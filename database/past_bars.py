@@ -57,6 +57,7 @@ class PastBars:
 
     ``begin`` is the first stamp that may be read. Whoever steps through the minutes sets ``now``, the
     stamp the algorithm is given, and ``ended``, how many of the rows' bars have ended by then.
+    ``reaches_back`` says whether more was asked for than there is from ``begin`` on.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class PastBars:
     ) -> None:
         self.now = begin
         self.ended = 0
+        self.reaches_back = False
         self._ticker, self._begin, self._load, self._copies = ticker, begin, load, copies
         self._main = _Series(rows)
         self._bars = self._main.bars
@@ -89,7 +91,9 @@ class PastBars:
             and not self._copies
         ):
             first = self.ended - n
-            return self._bars[first if first > 0 else 0 : self.ended]
+            if first < 0:
+                first, self.reaches_back = 0, True
+            return self._bars[first : self.ended]
         return None
 
     def last_bars(self, ticker: str, n: int, before: object) -> list[Bar]:
@@ -101,6 +105,8 @@ class PastBars:
     def newest(self, ticker: str, n: int, until: datetime) -> list[Bar]:
         series, ended = self._of(ticker)
         after = bisect_right(series.stamps, clock.stamp(until), 0, ended)
+        if after < n:
+            self.reaches_back = True
         return self._handed(series.bars[max(0, after - n) : after])
 
     def between(self, ticker: str, first: datetime, last: datetime) -> list[Bar]:
@@ -140,7 +146,10 @@ class PastBars:
 
     def _span(self, ticker: str, first: datetime, last: datetime) -> tuple[_Series, int, int]:
         series, ended = self._of(ticker)
-        begin = bisect_left(series.stamps, clock.stamp(first), 0, ended)
+        wanted = clock.stamp(first)
+        if wanted < self._begin:
+            self.reaches_back = True
+        begin = bisect_left(series.stamps, wanted, 0, ended)
         return series, begin, bisect_right(series.stamps, clock.stamp(last), 0, ended)
 
     def _handed(self, found: Sequence[Bar]) -> list[Bar]:

@@ -57,6 +57,7 @@ class Run:
     failed: Counter[str] = field(default_factory=Counter)  # by what went wrong
     refused: Counter[str] = field(default_factory=Counter)  # by the reason
     stopped: str = ""
+    reaches_back: bool = False  # it asked for more than there is before the first minute
     seconds: float = 0.0
     run_seconds: float = 0.0  # within the algorithm's run(), from a sample
 
@@ -103,6 +104,7 @@ class Engine:
             self.run.stopped = f"failed: {loader.OUT_OF_MEMORY}"
         self.run.seconds = clock.elapsed() - started
         self.run.ended = self._past.ended
+        self.run.reaches_back = self._past.reaches_back
         self.run.run_seconds *= self.run.asked / max(1, self._timed)
         return self.run
 

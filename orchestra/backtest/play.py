@@ -161,7 +161,7 @@ def _stage(subject: Subject, bars: PastBars, ledger: PastLedger) -> Iterator[Non
     with ExitStack() as stack:
         stack.enter_context(seen_from(bars))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="backtest-")))
-        stack.callback(_leave, real)
+        stack.callback(_leave, real, folder)
         settings.adopt(_staged(real, folder, subject.path.parent))
         stack.enter_context(system_db_manager.answered_by(ledger))
         yield
@@ -181,6 +181,6 @@ def _staged(real: Settings, folder: Path, algorithms: Path) -> Settings:
     )
 
 
-def _leave(real: Settings) -> None:
-    sqlite.close_kept()
+def _leave(real: Settings, folder: Path) -> None:
+    sqlite.close_kept(folder)  # other tickers' bars are still to be read from the real one
     settings.adopt(real)

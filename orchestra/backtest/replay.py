@@ -14,6 +14,7 @@ from typing import Any
 
 from database import arrivals, past_bars, schema
 from database.bars import Row
+from database.calendar import calendar
 from orchestra import catalog, loader
 from orchestra.backtest.engine import Decided, Run
 from orchestra.backtest.fills import CLOSE, FillRule
@@ -26,7 +27,7 @@ from orchestra.subject import Subject
 from system_databse import card_days, card_parameters, system_db_manager
 from system_databse.past_ledger import UNITS
 
-HISTORY = timedelta(days=30)  # so much of what came before the day can be seen again
+HISTORY = timedelta(days=30)  # so much of what came before the day is enough for most
 USUAL_ASKING = 2000  # ms after the minute, where it is not on record
 NOT_ON_RECORD = "not on record: no trader was running"
 UNEXPLAINED = "not explained"
@@ -103,14 +104,7 @@ class CardReplay:
             (row["type"], row["shares"], row["price"], row["timestamp"])
             for row in reversed(system_db_manager.get_transactions(card["id"]))
         ]
-        connection = schema.stocks()
-        begin = clock.stamp(session.open - HISTORY)
-
-        def load(ticker: str) -> list[Row]:
-            return past_bars.read(connection, ticker, begin, last)
-
-        self._past = Past(load(card["ticker"]), begin, load)
-        self._stamps = [row[0] for row in self._past.rows]
+        self._see(session.open - HISTORY)
         simulated = chosen.mode == "simulated"
         self._rule = (
             FillRule(chosen.simulator_fill, chosen.simulator_slippage_bps)
@@ -138,11 +132,27 @@ class CardReplay:
     def _closing(self) -> str:
         return clock.stamp(self._session.close)
 
+    def _see(self, begin: datetime) -> None:
+        """Let it see the bars from ``begin`` to the session's end."""
+        connection = schema.stocks()
+        first, last = clock.stamp(begin), clock.stamp(self._session.close - MINUTE)
+
+        def load(ticker: str) -> list[Row]:
+            return past_bars.read(connection, ticker, first, last)
+
+        self._past = Past(load(self._subject.ticker), first, load)
+        self._stamps = [row[0] for row in self._past.rows]
+
     def _play(self, wishes: Wishes) -> Run:
         wishes.cushion_bps = settings.current().cushion_bps
         wishes.algo_id = self._card["id"]
         wishes.strikes = None
-        return play(self._subject, self._past, self._askings, wishes)
+        run = play(self._subject, self._past, self._askings, wishes)
+        everything = calendar().sessions[0].open
+        if run.reaches_back and self._past.begin != clock.stamp(everything):
+            self._see(everything)
+            run = play(self._subject, self._past, self._askings, wishes)
+        return run
 
     def _askings(self) -> Iterator[Iterator[Asking]]:
         """The session's askings from the first to the last minute on record."""

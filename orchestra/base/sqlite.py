@@ -118,12 +118,13 @@ def kept(
     return connection
 
 
-def close_kept() -> None:
-    """Close this thread's kept connections."""
-    for found in _local.connections.values():
-        if found.process == os.getpid():
-            found.connection.close()
-    _local.connections.clear()
+def close_kept(folder: Path | None = None) -> None:
+    """Close this thread's kept connections, or only those to files in a folder."""
+    for key, found in list(_local.connections.items()):
+        if folder is None or Path(key[0]).parent == folder:
+            if found.process == os.getpid():
+                found.connection.close()
+            del _local.connections[key]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from database import db_manager
 from orchestra.base import settings
 from system_databse import system_db_manager
 from tests.backtest.conftest import DAY, Write, answered, in_memory, minutes, played, row
+from tests.backtest.test_command import store
 
 LATER = "'2030-01-01T00:00:00Z'"
 ROWS = [row(stamp, 100 + n % 7, 100 + n % 5) for n, stamp in enumerate(minutes(DAY, 60))]
@@ -132,3 +133,16 @@ def test_other_tickers_are_seen_as_of_the_minute(write: Write) -> None:
         (stamps[14], 34, 24.0)
     ]
     assert "It asks for QQQ, of which no bars are stored in this time." in found["notes"]
+
+
+def test_other_tickers_are_seen_again_where_it_wrote_into_its_data(write: Write) -> None:
+    """It is run a second time then."""
+    for ticker, price in (("AAPL", 10.0), ("SPY", 20.0)):
+        store([price] * 390, ticker=ticker)
+    path = write(
+        "bars = db_manager.get_data_for_algorithm(self.ticker, 'last_n_bars', n=1)\n"
+        "bars[0]['close'] += 1\n"
+        "return ('buy', 1) if db_manager.get_latest_price('SPY') == 20 else ('hold', 0)"
+    )
+    found = answered(path, "AAPL", "--start", DAY, "--end", DAY)
+    assert (found["stopped"], len(found["trades"])) == ("", 390)

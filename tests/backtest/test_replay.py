@@ -241,6 +241,38 @@ def test_what_was_held_from_before(card: int) -> None:
     assert (found["pnl_live"], found["pnl_again"]) == (19.0, 19.0)
 
 
+BACK = "2024-04-24T19:30:00Z"  # 40 days before
+LOOKS_BACK = """
+asked = [card_calculations.calculate_position(algo_id)]
+if current_time[11:16] == '13:35':
+    asked = {question}
+    if asked and asked[0]['close'] == 50: return ('buy', 4)
+return ('hold', 0)
+""".strip()
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "db_manager.get_data_for_algorithm('AAPL', 'last_n_bars', n=16, before_timestamp=current_time)",
+        "db_manager.get_data_for_algorithm('AAPL', 'last_n_bars', n=16)",
+        f"db_manager.get_historical_data('AAPL', {BACK!r}, {BACK!r})",
+        f"db_manager.get_historical_data('MSFT', {BACK!r}, {BACK!r})",
+    ],
+)
+def test_what_is_looked_up_from_long_ago_is_there_again(
+    card: int, write: Write, question: str
+) -> None:
+    bar = dict(zip(FIELDS, row(BACK, 50), strict=True))
+    for ticker in ("AAPL", "MSFT"):
+        db_manager.insert_historical_data(ticker, [bar])
+    write(LOOKS_BACK.format(question=question))
+    live(card, m12=HELD, m20=HELD)
+    found = replayed()
+    assert (found["differences"], found["equal"]) == ([], True)
+    assert (found["pnl_live"], found["pnl_again"]) == (4 * 8.75, 4 * 8.75)
+
+
 def test_a_file_that_is_gone(card: int, tmp_path: Path) -> None:
     live(card)
     (tmp_path / "mine" / "guest.py").unlink()
