@@ -1,11 +1,18 @@
-"""What a setting's text must be: a check returns its value, or raises ValueError with what was expected."""
+"""What settings must be. A check of a text returns its value, or raises ValueError with what was expected."""
 
 import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from orchestra.base.alpaca_addresses import LIVE_URL, PAPER_URL, is_alpacas
+from orchestra.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    from orchestra.base.settings import Settings
 
 HOST_FORM = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -105,3 +112,31 @@ def hosts(text: str) -> frozenset[str]:
     if not all(HOST_FORM.fullmatch(name) for name in names):
         raise ValueError("names or IPv4 addresses without a port, like wall.local,192.168.1.20")
     return frozenset(names)
+
+
+def check_together(settings: "Settings") -> None:
+    """Refuse settings that contradict each other. Raises SettingsError with one sentence."""
+    if bool(settings.alpaca_api_key) != bool(settings.alpaca_secret):
+        raise SettingsError("ALPACA_API_KEY and ALPACA_SECRET go together: one of them is empty.")
+    if settings.on_network and not settings.allowed_hosts:
+        raise SettingsError(
+            f"API_HOST={settings.api_host} opens the page to the network: write the names it is called"
+            " by there into ALLOWED_HOSTS, like wall.local,192.168.1.20, or leave API_HOST empty."
+        )
+    trading = settings.trading_url.rstrip("/")
+    expected = PAPER_URL if settings.alpaca_paper else LIVE_URL
+    if trading in (PAPER_URL, LIVE_URL) and trading != expected:
+        raise SettingsError(
+            f"ALPACA_PAPER={settings.alpaca_paper} but ALPACA_TRADING_URL is {trading}:"
+            " make them agree."
+        )
+    accelerated = settings.market_clock_speed != 1 or settings.market_clock_start is not None
+    for each in (settings.trading_url, settings.data_url, settings.stream_url):
+        if accelerated and is_alpacas(each):
+            raise SettingsError(
+                f"The market clock is accelerated, but {urlsplit(each).hostname} runs on real time:"
+                " remove MARKET_CLOCK_START and MARKET_CLOCK_SPEED."
+            )
+    anchors = (settings.market_clock_anchor, settings.market_clock_steady_anchor)
+    if any(anchor is not None for anchor in anchors) and settings.market_clock_start is None:
+        raise SettingsError("MARKET_CLOCK_ANCHOR needs MARKET_CLOCK_START beside it.")

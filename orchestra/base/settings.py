@@ -11,16 +11,17 @@ from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from orchestra.base import hiding
+from orchestra.base.alpaca_addresses import DATA_URL, LIVE_URL, PAPER_URL, STREAM_URL
 from orchestra.base.errors import SettingsError
 from orchestra.base.setting_checks import (
     address,
     addresses,
     boolean,
+    check_together,
     hosts,
     moment,
     number,
@@ -31,10 +32,6 @@ from orchestra.base.setting_checks import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-PAPER_URL = "https://paper-api.alpaca.markets"
-LIVE_URL = "https://api.alpaca.markets"
-DATA_URL = "https://data.alpaca.markets"
-STREAM_URL = "wss://stream.data.alpaca.markets/v2/{feed}"
 _current: "Settings | None" = None
 NOTIFY_TOPICS = ("fills", "refusals", "freezes", "brakes", "problems", "stopped", "close")
 DUMMY_KEY = "simulated"  # alpaca-py refuses to be built with an empty key
@@ -266,36 +263,8 @@ def load(environment: Mapping[str, str], env_file: Path | None = None) -> Settin
             shown = "a hidden value" if each.metadata["secret"] else repr(text)
             raise SettingsError(f"Setting {name}: expected {wanted}, found {shown}.") from None
     settings = Settings(**values)
-    _check_together(settings)
+    check_together(settings)
     return settings
-
-
-def _check_together(settings: Settings) -> None:
-    if bool(settings.alpaca_api_key) != bool(settings.alpaca_secret):
-        raise SettingsError("ALPACA_API_KEY and ALPACA_SECRET go together: one of them is empty.")
-    if settings.on_network and not settings.allowed_hosts:
-        raise SettingsError(
-            f"API_HOST={settings.api_host} opens the page to the network: write the names it is called"
-            " by there into ALLOWED_HOSTS, like wall.local,192.168.1.20, or leave API_HOST empty."
-        )
-    trading = settings.trading_url.rstrip("/")
-    expected = PAPER_URL if settings.alpaca_paper else LIVE_URL
-    if trading in (PAPER_URL, LIVE_URL) and trading != expected:
-        raise SettingsError(
-            f"ALPACA_PAPER={settings.alpaca_paper} but ALPACA_TRADING_URL is {trading}:"
-            " make them agree."
-        )
-    accelerated = settings.market_clock_speed != 1 or settings.market_clock_start is not None
-    for each in (settings.trading_url, settings.data_url, settings.stream_url):
-        host = urlsplit(each).hostname or ""
-        if accelerated and (host == "alpaca.markets" or host.endswith(".alpaca.markets")):
-            raise SettingsError(
-                f"The market clock is accelerated, but {host} runs on real time:"
-                " remove MARKET_CLOCK_START and MARKET_CLOCK_SPEED."
-            )
-    anchors = (settings.market_clock_anchor, settings.market_clock_steady_anchor)
-    if any(anchor is not None for anchor in anchors) and settings.market_clock_start is None:
-        raise SettingsError("MARKET_CLOCK_ANCHOR needs MARKET_CLOCK_START beside it.")
 
 
 def current() -> Settings:

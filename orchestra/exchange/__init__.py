@@ -17,6 +17,7 @@ from alpaca.common.exceptions import APIError
 from requests.adapters import HTTPAdapter
 
 from orchestra.base import hiding, settings
+from orchestra.base.alpaca_addresses import is_alpacas
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.exchange.budget import Budget
 
@@ -222,7 +223,7 @@ def source_label() -> str:
     An exchange without a ``/_label`` is named by its data address. Raises ExchangeUnavailable.
     """
     chosen = settings.current()
-    if (urlsplit(chosen.data_url).hostname or "").endswith("alpaca.markets"):
+    if is_alpacas(chosen.data_url):
         return chosen.alpaca_feed
     address = chosen.data_url.rstrip("/")
     with answering(), requests.Session() as session:
