@@ -2,7 +2,7 @@
 
 import { el, setAttribute, setText, updateKeyed } from "./dom.js";
 import {
-  capital, compact, decimals, dollars, glyphOf, instant, localMinute, number, outcomeOf, percent, plural, signed,
+  capital, compact, dollars, glyphOf, instant, localDayTime, localMinute, number, outcomeOf, percent, plural, price, signed,
 } from "./format.js";
 import { Spark } from "./spark.js";
 
@@ -12,12 +12,14 @@ const NEAR_AT_FIRST = 8;
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** The last decision in few words: "10:41 BUY 57 · crossed above". */
-export function decisionText({ last_decision: decision, status }, open) {
+export function decisionText({ last_decision: decision, status, last_bar_at: newest }, open) {
   if (!decision && status === "stopped") return "never asked";
   if (!decision) return open ? "asked at the next full minute" : "asked when the market opens";
   const action = String(decision.action ?? "").toUpperCase();
   const shares = decision.shares > 0 ? ` ${decision.shares}` : "";
-  const time = decision.bar ? `${localMinute(instant(decision.bar))} ` : "";
+  // A stopped card's is older than its price
+  const told = decision.bar?.slice(0, 10) < newest?.slice(0, 10) ? localDayTime : localMinute;
+  const time = decision.bar ? `${told(instant(decision.bar))} ` : "";
   return `${time}${action}${shares}${decision.reason ? ` · ${decision.reason}` : ""}`;
 }
 
@@ -123,7 +125,7 @@ class CardView {
     setText(this.counts, `${number(card.current_shares, 0)} sh · ${plural(card.trade_count, "trade")}`);
     setText(this.value, dollars(card.current_value));
     setText(this.of, `of ${capital(card.initial_capital)}`);
-    setText(this.facts.price.value, dollars(card.current_price, decimals(card.current_price)));
+    setText(this.facts.price.value, price(card.current_price));
     setText(this.facts.cash.value, dollars(card.cash));
     setText(this.facts.holdings.value, dollars(card.current_value - card.cash));
   }

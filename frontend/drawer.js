@@ -2,7 +2,7 @@
 
 import { button, el, setAttribute, setText } from "./dom.js";
 import {
-  capital, decimals, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, signed,
+  capital, dollars, glyphOf, localDayTime, instant, number, outcomeOf, percent, plural, price, signed,
 } from "./format.js";
 import { decisionText, stateOf } from "./cards.js";
 import { holdButton } from "./hold.js";
@@ -17,7 +17,7 @@ function figures(card) {
     ["capital", capital(card.initial_capital)],
     ["today", signed(card.today_pnl)],
     ["shares", number(card.current_shares, 0)],
-    ["price", dollars(card.current_price, decimals(card.current_price))],
+    ["price", price(card.current_price)],
     ["holdings", dollars(card.current_value - card.cash)],
     ["cash", dollars(card.cash)],
     ["net invested", dollars(card.invested)],

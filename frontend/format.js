@@ -51,7 +51,10 @@ export function signed(amount, digits = 2) {
 }
 
 /** Decimals of a share's price: below a dollar it is quoted in hundredths of a cent. */
-export const decimals = (price) => (price && Math.abs(price) < 1 ? 4 : 2);
+export const decimals = (price) => (price < 1 ? 4 : 2);
+
+/** A share's price; it is zero where none is known yet. */
+export const price = (amount) => dollars(amount > 0 ? amount : NaN, decimals(amount));
 
 export function dollars(amount, digits = 2) {
   if (!Number.isFinite(amount)) return DASH;

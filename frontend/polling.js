@@ -61,7 +61,7 @@ export class Poller {
     this.#store.scheduled(delay);
   }
 
-  /** Once a second: timers sleep with the machine, and know nothing of a clock that was set. */
+  /** Once a second: timers sleep with the machine, and ignore a clock that is set. */
   tick() {
     if (!this.#abort && this.#store.secondsToPoll === 0) this.now();
   }

@@ -149,6 +149,14 @@ def test_a_card_without_a_decision_says_when_it_will_be_asked(open_wall: OpenWal
     expect(said).to_have_text("08:41 HOLD · no cross")
 
 
+def test_a_decision_of_another_day_says_of_which(open_wall: OpenWall) -> None:
+    """A stopped card's price goes on, and its last decision would look like one of today."""
+    stopped: dict[str, Any] = {"status": "stopped", "state": "stopped"}
+    wall = showing(open_wall, card(1), card(2, last_bar_at="2024-03-15T15:41:00Z", **stopped))
+    expect(wall.card(1).locator(".decision")).to_have_text("08:41 HOLD · no cross")
+    expect(wall.card(2).locator(".decision")).to_have_text("2 Jan, 08:41 HOLD · no cross")
+
+
 def test_stopped_card_stays_while_it_holds_shares(open_wall: OpenWall) -> None:
     stopped: dict[str, Any] = {"status": "stopped", "state": "stopped"}
     wall = showing(open_wall, card(1, **stopped), card(2, current_shares=0, **stopped), card(3))

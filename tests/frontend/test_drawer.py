@@ -61,7 +61,6 @@ def test_transactions_newest_first_in_local_time(wall: Wall) -> None:
         (0.98765, "0.9877"),
         (1.0, "1.00"),
         (712_345.5, "712,345.50"),
-        (0.0, "0.00"),  # none yet
     ],
 )
 def test_a_price_below_a_dollar_is_exact(open_wall: OpenWall, price: float, shown: str) -> None:
@@ -73,6 +72,15 @@ def test_a_price_below_a_dollar_is_exact(open_wall: OpenWall, price: float, show
     assert rows(wall) == [f"▲ BUY 57 @ {shown} 2 Jan, 07:35"]
     assert f"price\n${shown}\n" in wall.find("[data-drawer] .facts").inner_text() + "\n"
     expect(wall.card(1).locator(".facts dd").first).to_have_text(f"${shown}")
+
+
+def test_no_price_is_none_and_not_zero(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.cards = [card(1, current_price=0.0, last_bar_at=None)]
+    wall = open_wall(api)
+    open_sheet(wall)
+    assert "price\n–\n" in wall.find("[data-drawer] .facts").inner_text()
+    expect(wall.card(1).locator(".facts dd").first).to_have_text("–")
 
 
 @pytest.mark.parametrize("state", ["running", "frozen"])
