@@ -10,6 +10,7 @@ from orchestra.base.market_calendar import NEW_YORK
 from system_databse import system_db_manager
 
 READ_ON = "corporate_actions_checked"  # in system_config
+CORRECTED_WITHIN_DAYS = 7  # nobody splits twice alike in a week
 
 
 @dataclass(frozen=True)
@@ -60,27 +61,29 @@ def note_read(day: date) -> None:
 def note(action: CorporateAction, *, settled: bool = False) -> None:
     """Remember an action; one that is known keeps its state. ``settled``: it is no matter of the ledger."""
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
-        connection.execute(
-            "INSERT INTO corporate_actions (ticker, day, kind, new, old, settled)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (
-                action.ticker,
-                action.day.isoformat(),
-                action.kind,
-                action.new,
-                action.old,
-                int(settled),
-            ),
-        )
+        if not is_known(action):
+            connection.execute(
+                "INSERT INTO corporate_actions (ticker, day, kind, new, old, settled)"
+                " VALUES (:ticker, :day, :kind, :new, :old, :settled) ON CONFLICT DO NOTHING",
+                {**vars(action), "day": action.day.isoformat(), "settled": int(settled)},
+            )
 
 
 def is_known(action: CorporateAction) -> bool:
-    """Say whether an action was noted before, whatever came of it."""
+    """Say whether an action was noted before, whatever came of it; its day may have been corrected since."""
     row = (
         system_db_manager.ledger()
         .execute(
-            "SELECT 1 FROM corporate_actions WHERE ticker = ? AND day = ? AND kind = ?",
-            (action.ticker, action.day.isoformat(), action.kind),
+            "SELECT 1 FROM corporate_actions WHERE ticker = ? AND kind = ? AND new = ? AND old = ?"
+            " AND abs(julianday(day) - julianday(?)) <= ?",
+            (
+                action.ticker,
+                action.kind,
+                action.new,
+                action.old,
+                action.day.isoformat(),
+                CORRECTED_WITHIN_DAYS,
+            ),
         )
         .fetchone()
     )

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +16,7 @@ from orchestra import corrections
 from orchestra import splits as splits_module
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
-from orchestra.base import clock, sqlite
+from orchestra.base import clock, settings, sqlite
 from orchestra.base.errors import BadInput, ExchangeUnavailable
 from orchestra.base.market_calendar import floor_minute
 from orchestra.cycle import Cycle
@@ -590,6 +591,24 @@ def test_a_split_whose_record_comes_late_leaves_new_shares_as_they_are(
     assert card_calculations.calculate_position(card) == held * 10 + traded
     assert wrapper.get_positions()["NVDA"] == held * 10 + traded
     assert cash(card) == pytest.approx(paid, abs=0.005)
+
+
+def test_a_split_whose_day_is_corrected_afterwards_is_followed_once(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, 7)
+    split(market, 10)
+    follow(Splits(wrapper))
+    market.faults.clear()
+    market.faults.add({"name": "split", "symbol": "NVDA", "day": "2024-06-11", "ratio": 10})
+    with closing(sqlite3.connect(settings.current().simulator_db)) as account, account:
+        account.execute("UPDATE splits SET day = '2024-06-11'")  # the one that was carried out
+    set_clock("2024-06-11T13:30:02Z")
+    cards = system_db_manager.get_all_algorithms("running")
+    Splits(wrapper).follow(cards, date(2024, 6, 11))
+    assert wrapper.get_positions()["NVDA"] == 70
+    assert card_calculations.calculate_position(card) == 70
+    assert card_states.all_states() == {}
 
 
 def test_a_record_that_comes_days_late_is_found(market: Exchange, wrapper: AlpacaWrapper) -> None:
