@@ -31,6 +31,7 @@ class ClockTrust:
         self._wrapper = wrapper
         self._broker_ahead: timedelta | None = None  # of our market time; None: never compared
         self._was_set = False  # from the network, when last looked at
+        self._offset = _offset()  # of the machine's clock, when last looked at
         self._looked_at = 0.0  # on clock.elapsed's scale
         self._looking: threading.Thread | None = None
         self._doubted = False
@@ -39,11 +40,12 @@ class ClockTrust:
 
     def follow(self) -> bool:
         """Say whether the clock may be traded by; the broker is asked when it is due."""
-        is_set = clock.is_synchronized()
-        if is_set and not self._was_set:
+        is_set, offset = clock.is_synchronized(), _offset()
+        stepped = clock.is_the_machines() and abs(offset - self._offset) > TOLERANCE_SECONDS
+        if stepped or (is_set and not self._was_set):
             self._broker_ahead = None  # it was of the clock before
-        self._was_set = is_set
-        if not self._is_right():
+        self._was_set, self._offset = is_set, offset
+        if stepped or not self._is_right():
             self._look()  # also before a first difference is believed of a clock that was set
         elif clock.elapsed() - self._looked_at >= LOOK_SECONDS:
             self._look_aside()
@@ -141,3 +143,8 @@ class ClockTrust:
                 missed_minutes.note_downtime(since)
             missed_minutes.note_untrusted_clock(self._ran.values(), since, until)
             self._noted_until, self._ran = until, running
+
+
+def _offset() -> float:
+    """How far the machine's clock is ahead of its steady one, in seconds: another once it is set."""
+    return clock.machine_now().timestamp() - clock.elapsed()

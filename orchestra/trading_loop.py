@@ -269,7 +269,8 @@ class _Trader:
             max(0.0, seconds),
             next_minute + timedelta(seconds=clock.WAKE_UP.market_seconds),
         )
-        clock.wait_until(next_minute, stop, clock.WAKE_UP)
+        # No longer, whatever the clock says then: set back, it would not come to that minute for long
+        clock.wait_until(next_minute, stop, clock.WAKE_UP, longest=seconds + 1)
 
     def _sleep_while_closed(self, now: datetime, stop: threading.Event) -> None:
         """Sleep until the earlier of 15 minutes after ``now``, when it was closed, and the open after it.

@@ -5,6 +5,7 @@ every process computes alike, so processes with the same settings share one mark
 Machine seconds (``elapsed``) are monotonic and never scaled.
 """
 
+import math
 import threading
 import time
 from bisect import bisect_right
@@ -224,10 +225,19 @@ def due(moment: datetime, delay: Delay = NO_DELAY) -> float:
     return base + max(market, machine)
 
 
-def wait_until(deadline: datetime, stop: threading.Event, delay: Delay = NO_DELAY) -> bool:
-    """Wait for ``delay`` after the market time ``deadline``; True when reached, False when stopped."""
+def wait_until(
+    deadline: datetime,
+    stop: threading.Event,
+    delay: Delay = NO_DELAY,
+    longest: float = math.inf,
+) -> bool:
+    """Wait for ``delay`` after the market time ``deadline``, or ``longest`` machine seconds.
+
+    True when that is over, False when stopped.
+    """
+    give_up_at = time.monotonic() + longest
     while not stop.is_set():
-        remaining = due(deadline, delay) - time.monotonic()
+        remaining = min(due(deadline, delay), give_up_at) - time.monotonic()
         if remaining <= 0:
             return True
         stop.wait(min(remaining, LONGEST_NAP_SECONDS))

@@ -96,3 +96,5 @@ def test_a_stop_ends_a_wait_at_once() -> None:
     stop.set()
     assert clock.wait_until(clock.now() + timedelta(days=1), stop) is False
     assert clock.wait_until(clock.now() - timedelta(days=1), threading.Event()) is True
+    day = timedelta(days=1)  # the clock was set back meanwhile
+    assert clock.wait_until(clock.now() + day, threading.Event(), longest=0.1) is True

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from orchestra import clock_trust
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import clock
+from orchestra.base.clock import RealClock
 from orchestra.base.market_calendar import MINUTE
 from orchestra.clock_trust import ClockTrust
 from orchestra.simulator import Exchange
@@ -179,6 +180,29 @@ def test_what_was_known_of_a_clock_before_it_was_set_counts_no_more(
     exchange.faults.add({"name": "500", "path": "/v2/clock"})
     assert not trust.follow()
     is_set.touch()
+    assert trust.follow()
+
+
+@pytest.mark.parametrize("was_set", [True, False])
+@pytest.mark.parametrize("years", [-20, 20])
+def test_a_clock_that_jumps_is_held_against_the_broker_before_anything_is_done_by_it(
+    exchange: Exchange, is_set: Path, monkeypatch: pytest.MonkeyPatch, was_set: bool, years: int
+) -> None:
+    """Else a session's end would be worked off, with twenty years of minutes to put on record."""
+    on_the_machines_clock()
+    if not was_set:
+        is_set.unlink()
+    trust = ClockTrust(AlpacaWrapper())
+    assert trust.follow()
+    until(lambda: trust._broker_ahead is not None, what="an agreement, which is believed for 30 s")
+    assert trust.follow()
+    jump = timedelta(days=365 * years)
+    skew(exchange, -jump.total_seconds())  # its clock is the same machine's here
+    with monkeypatch.context() as jumped:
+        jumped.setattr(RealClock, "now", lambda _: datetime.now(UTC) + jump)
+        jumped.setattr(clock, "machine_now", lambda: datetime.now(UTC) + jump)
+        assert not trust.follow()
+    skew(exchange, 0)
     assert trust.follow()
 
 
