@@ -9,6 +9,7 @@ import linecache
 import os
 import signal
 import sys
+import sysconfig
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,21 @@ from typing import Any
 
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed
+from orchestra.base.settings import ROOT
 from orchestra.decision import legible
 
 Signature = tuple[int, int, int]  # inode, size, modification time in ns
 REST_SECONDS = 0.5
 LONGEST_WRITING_SECONDS = 3.0
 OUT_OF_MEMORY = "it took all the memory that ALGORITHM_MEMORY_MB allows"
+# Where no algorithm lies: our own packages, Python's modules and what is installed
+NO_GUESTS = tuple(
+    f"{folder}{os.sep}"
+    for folder in (
+        *(ROOT / name for name in ("orchestra", "database", "system_databse")),
+        *map(sysconfig.get_paths().__getitem__, ("stdlib", "platstdlib", "purelib", "platlib")),
+    )
+)
 SUMMARY_KEPT = 300  # characters of a failure in a line: an error may carry a year of bars
 
 
@@ -161,10 +171,17 @@ def _import(name: str, path: Path) -> tuple[ModuleType, dict[Path, Signature | N
 
 
 def _of_folder(folder: Path) -> dict[str, Path]:
-    """The modules whose files lie in a folder, but for the package that the folder is."""
+    """The modules whose files lie in a folder, but for the package that the folder is, and never our own.
+
+    A file that is tried may lie in the project's folder, or above it.
+    """
     found = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__dict__", {}).get("__file__")
-        if isinstance(file, str) and file.startswith(f"{folder}{os.sep}"):
+        if (
+            isinstance(file, str)
+            and file.startswith(f"{folder}{os.sep}")
+            and not file.startswith(NO_GUESTS)
+        ):
             found[name] = Path(file)
     return {name: file for name, file in found.items() if file != folder / "__init__.py"}

@@ -105,7 +105,8 @@ class Engine:
         self.run.seconds = clock.elapsed() - started
         self.run.ended = self._past.ended
         self.run.reaches_back = self._past.reaches_back
-        self.run.run_seconds *= self.run.asked / max(1, self._timed)
+        estimate = self.run.run_seconds * self.run.asked / max(1, self._timed)
+        self.run.run_seconds = min(estimate, self.run.seconds)
         return self.run
 
     def _go_through(self, session: Iterable[Asking]) -> None:

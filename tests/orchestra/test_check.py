@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -504,6 +505,31 @@ def test_the_guides_second_example_trades_and_keeps_nothing_overnight(folder: Pa
     counted = report["decisions"]
     assert counted["buy"] > 0
     assert 0 <= counted["buy"] - counted["sell"] <= 1
+
+
+@pytest.mark.parametrize("place", ["..", "."])
+def test_a_file_beside_or_above_the_project_s_own_is_as_good_as_any(
+    tmp_path: Path, place: str
+) -> None:
+    project = tmp_path / "autotrader"
+    for package in ("algorithms", "database", "orchestra", "system_databse"):
+        shutil.copytree(ROOT / package, project / package, ignore=shutil.ignore_patterns("*.db*"))
+    (project / place / "idea.py").write_text(
+        "import card_calculations\nimport numpy\nimport system_db_manager\n"
+        "from database import db_manager\n\n\n"
+        "class Algorithm:\n"
+        "    def __init__(self, ticker, initial_capital): self.ticker = ticker\n"
+        "    def run(self, current_time, algo_id):\n"
+        "        db_manager.get_data_for_algorithm(\n"
+        "            self.ticker, 'last_n_bars', n=1, before_timestamp=current_time)\n"
+        "        held = card_calculations.calculate_position(algo_id)\n"
+        "        return ('buy', 1) if numpy.sum([held]) == 0 else ('hold', 0)\n"
+    )
+    command = [sys.executable, "-m", "orchestra", "check", f"{place}/idea.py", "AAPL", "--json"]
+    done = subprocess.run([*command, "--minutes", "3"], cwd=project, capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert (report["problems"], report["warnings"]) == ([], [])
+    assert report["decisions"] == {"buy": 1, "sell": 0, "hold": 2, "failed": 0}
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -181,6 +181,7 @@ def test_a_worker_that_died_while_idle_is_replaced(folder: Path, runner: Algorit
     write(folder, "pid", "import os; return ('hold', 0, str(os.getpid()))")
     first = results(runner, [task(n, "pid") for n in range(2)])
     killed = {int(result.answer.reason) for result in first.values() if result.answer}
+    assert killed
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     for worker in runner._workers:
