@@ -13,6 +13,7 @@ import click
 
 from orchestra import catalog, parameters, subject
 from orchestra.backtest import history, research
+from orchestra.backtest.engine import Engine
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History, Progress
 from orchestra.backtest.output import interruptible, silence, writing
@@ -89,14 +90,19 @@ def read_history(ticker: str, start: datetime | None, end: datetime | None, warm
 
 
 def _with_progress(chosen: Subject, found: History, fill: FillRule) -> Result:
-    """Ctrl-C ends it before the next minute, a second one in the middle of a run that hangs."""
+    """Ctrl-C ends it before the next minute, a second one in the middle of a run."""
     length = len(found.sessions)
     with (
         click.progressbar(length=length, label="Going through", file=sys.stderr) as bar,
         silence(),
         interruptible() as started,
     ):
-        return go(chosen, found, fill, started, bar.update)
+
+        def begun(engine: Engine) -> None:
+            engine.limit_runs()
+            started(engine)
+
+        return go(chosen, found, fill, begun, bar.update)
 
 
 def _write_csv(result: Result, folder: Path) -> None:

@@ -5,15 +5,17 @@ Nothing in the loop grows with the history's length or the number of trades.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from database.bars import Row
 from database.past_bars import PastBars
 from orchestra import loader
+from orchestra.backtest import deadline
 from orchestra.backtest.fills import CLOSE, FillRule
 from orchestra.backtest.schedule import Asking
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.decision import Decision, Means, check, parse
 from orchestra.strikes import STRIKES
 from orchestra.subject import Subject
@@ -84,18 +86,24 @@ class Engine:
         self._interrupts: list[None] = []
         self._failures = 0  # in a row
         self._timed = 0
+        self._longest = 0.0  # machine seconds of a run; 0: as long as it takes
         self.run = Run()
 
     def interrupt(self) -> None:
         """Stop before the next asking and keep what was done; from a signal handler too."""
         self._interrupts.append(None)
 
+    def limit_runs(self) -> None:
+        """Let a run fail that takes longer than on the wall."""
+        self._longest = settings.current().algorithm_deadline_seconds
+
     def go(self, sessions: Iterable[Iterable[Asking]], goes_on: Callable[[], bool]) -> Run:
         """Ask through the sessions; after each one ``goes_on`` says whether another is wanted."""
         started = clock.elapsed()
         try:
             for session in sessions:
-                self._go_through(session)
+                with self._limited():
+                    self._go_through(session)
                 if self.run.stopped or not goes_on():
                     break
         except KeyboardInterrupt:  # the second one, where a run does not come back
@@ -108,6 +116,11 @@ class Engine:
         estimate = self.run.run_seconds * self.run.asked / max(1, self._timed)
         self.run.run_seconds = min(estimate, self.run.seconds)
         return self.run
+
+    def _limited(self) -> AbstractContextManager[None]:
+        if not self._longest:
+            return nullcontext()
+        return deadline.enforced(self._longest, lambda: self.run.asked)
 
     def _go_through(self, session: Iterable[Asking]) -> None:
         run, past, stamps = self.run, self._past, self._past.stamps

@@ -16,6 +16,7 @@ from orchestra.base import clock, settings
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT
 from tests.backtest.conftest import DAY, ENTRY, Write, answered, command, under_way
+from tests.conftest import Configure
 from tests.exchange_fixture import running_exchange
 
 BASICS = {"return", "max_drawdown", "trades", "win_rate", "exposure", "buy_and_hold"}
@@ -312,8 +313,11 @@ return ('buy', 1) if current_time[11:16] < '14:00' else ('hold', 0)
 
 
 @pytest.mark.parametrize("hangs", [False, True])
-def test_ctrl_c_keeps_what_was_done(write: Write, tmp_path: Path, hangs: bool) -> None:
+def test_ctrl_c_keeps_what_was_done(
+    write: Write, tmp_path: Path, hangs: bool, configure: Configure
+) -> None:
     """Once: it ends after the minute it is in. Twice: also where that one never comes back."""
+    configure(ALGORITHM_DEADLINE_SECONDS=600)
     store(climb(390))
     path = write(WAITS.format(folder=str(tmp_path), nap="pass").strip())
     with under_way(tmp_path / "there", path, "AAPL", "--json", *ONE_DAY) as process:

@@ -20,6 +20,7 @@ from orchestra.base.settings import ROOT
 from tests.backtest.conftest import Write
 from tests.backtest.dask_cluster import needs_distributed, running_cluster
 from tests.backtest.test_command import climb, store
+from tests.conftest import Configure
 from tests.orchestra.test_left_behind import is_running
 
 PATIENCE_SECONDS = 60.0
@@ -32,11 +33,12 @@ Guest = Callable[[str], Path]
 
 
 @pytest.fixture
-def guest(write: Write, tmp_path: Path) -> Guest:
+def guest(write: Write, tmp_path: Path, configure: Configure) -> Guest:
     """Write an algorithm with one parameter, ``at``, that leaves a file when a choice of it is done.
 
     ``here`` is the test's folder.
     """
+    configure(ALGORITHM_DEADLINE_SECONDS=600)  # what hangs does so as long as the test wants it to
     (tmp_path / "done").mkdir()
     store(climb(780))
 
