@@ -6,13 +6,13 @@ import { localTime, span } from "./format.js";
 
 // Worst first. A health part that is not named here ranks in the middle, a part that is down first.
 const RANKS = [
-  "offline", "locked", "trader-stopped", "clock", "broker", "ledger", "databases", "data-old", "data",
+  "offline", "page", "locked", "trader-stopped", "clock", "broker", "ledger", "databases", "data-old", "data",
   "card-frozen", "card-paused", "disk", "backups", "notifications", "deadman", "calendar-ended", "pin",
 ];
 const UNNAMED_RANK = RANKS.indexOf("card-frozen") - 0.5;
-const GRAVE = ["offline", "trader-stopped", "ledger", "databases"];
+const GRAVE = ["offline", "page", "trader-stopped", "ledger", "databases"];
 const FAILURES = {
-  pin_required: "locked", ledger_gone: "ledger", database_damaged: "databases", foreign_contents: "databases",
+  pin_required: "locked", ledger_gone: "ledger", database_damaged: "databases", foreign_contents: "databases", not_shown: "page",
 };
 const TITLES = { clock: "clock not set", orchestrator: "trader" };
 
@@ -35,7 +35,7 @@ function rank({ kind, down }) {
 function offline(store) {
   if (!store.offline) return [];
   const kind = FAILURES[store.failure?.code] ?? "offline";
-  if (!store.answer || ["ledger", "databases"].includes(kind)) return [{ kind, message: store.failure.message }];
+  if (!store.answer || !["offline", "locked"].includes(kind)) return [{ kind, message: store.failure.message }];
   const ago = store.age < 60 ? "under a minute ago" : `${span(store.age)} ago`;
   return [{ kind, message: `last data ${localTime(store.receivedAt)}, ${ago}` }];
 }

@@ -1,6 +1,6 @@
 /** The entry: builds the parts and wires them; each part does its own work. */
 
-import { api, guard } from "./api.js";
+import { ApiError, api, guard } from "./api.js";
 import { Banner } from "./banner.js";
 import { Bar } from "./bar.js";
 import { Cards } from "./cards.js";
@@ -36,13 +36,17 @@ const night = new Night(find("[data-page]"), store);
 
 let build = null;
 
-/** Show everything the store knows. */
+/** Show everything the store knows; where that fails half of it is old, and the page says so. */
 function render() {
-  bar.update(store);
+  try {
+    bar.update(store);
+    if (store.answer && cards.update(store.cards, store.answer.market_open)) strip.refresh();
+    dialogs.update();
+  } catch ({ message }) {
+    store.failure = new ApiError(`figures are old, the new ones cannot be shown: ${message}`, { code: "not_shown" });
+  }
   banner.update(store);
   dim();
-  if (store.answer && cards.update(store.cards, store.answer.market_open)) strip.refresh();
-  dialogs.update();
   reloadWhenDue();
 }
 
@@ -61,12 +65,12 @@ function reloadWhenDue() {
 
 /** Ages grow and may turn into a banner without any answer. */
 function tick() {
+  setTimeout(tick, TICK_MS);
   bar.tick(store);
   banner.update(store);
   dim();
   night.tick();
   poller.tick();
-  setTimeout(tick, TICK_MS);
 }
 
 /** The card an event happened on, if any. */

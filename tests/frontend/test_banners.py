@@ -169,3 +169,21 @@ def test_simulated_is_a_badge_and_no_banner(open_wall: OpenWall) -> None:
     api = FakeApi()
     api.market.update(mode="simulated", speed=60)
     assert banner(open_wall(api)) is None
+
+
+def test_a_wall_that_cannot_be_shown_says_that_it_is_old(open_wall: OpenWall) -> None:
+    """As of a newer server: what comes before the card that fails is new, the rest would look so."""
+    wall = open_wall()
+    wall.api.cards = [card(1, 581.25), card(2, 7.0)]
+    wall.poll()
+    wall.api.cards = [card(1, -3.0), card(2, -8.0, marks=5)]
+    wall.poll()
+    assert wall.card(2).locator("[data-pnl]").inner_text() == "+7.00"
+    kind, sentence = banner(wall)
+    assert kind == "page"
+    assert "PAGE figures are old, the new ones cannot be shown: " in sentence
+    assert wall.find("body[data-dim]").count() == 1
+    wall.api.cards = [card(1, -3.0), card(2, -8.0)]
+    wall.poll()
+    assert wall.find("[data-banner]").count() == 0
+    assert wall.card(2).locator("[data-pnl]").inner_text() == "−8.00"
