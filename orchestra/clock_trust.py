@@ -5,6 +5,7 @@ without the broker's word, but not against it: what sets the time may have faile
 """
 
 import logging
+import math
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +32,7 @@ class ClockTrust:
         self._wrapper = wrapper
         self._broker_ahead: timedelta | None = None  # of our market time; None: never compared
         self._was_set = False  # from the network, when last looked at
-        self._offset = _offset()  # of the machine's clock, when last looked at
+        self._offset = math.inf  # of the machine's clock, when last looked at
         self._looked_at = 0.0  # on clock.elapsed's scale
         self._looking: threading.Thread | None = None
         self._doubted = False
@@ -46,10 +47,11 @@ class ClockTrust:
             self._broker_ahead = None  # it was of the clock before
         self._was_set, self._offset = is_set, offset
         if stepped or not self._is_right():
-            self._look()  # also before a first difference is believed of a clock that was set
-        elif clock.elapsed() - self._looked_at >= LOOK_SECONDS:
-            self._look_aside()
-        return self._is_right()
+            self._look()
+            return self._is_right()
+        if clock.elapsed() - self._looked_at >= LOOK_SECONDS:
+            self._look_aside()  # a difference that it finds is looked into again before it is believed
+        return True
 
     def wait(self, stop: threading.Event, last_minute: datetime | None = None) -> datetime | None:
         """Wait until the clock may be traded by, or ``stop``.

@@ -162,11 +162,21 @@ def test_one_wrong_answer_makes_nobody_doubt_a_clock_that_was_set(
 ) -> None:
     on_the_machines_clock()
     trust = ClockTrust(AlpacaWrapper())
+    assert trust.follow()
+    monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
     skew(exchange, -90)
     assert trust.follow()
     until(lambda: trust.health[0] == "down", what="the wrong answer")
     skew(exchange, 0)
     assert trust.follow()
+
+
+def test_a_clock_that_was_set_wrong_is_noticed_before_a_start_does_anything(
+    exchange: Exchange, is_set: Path
+) -> None:
+    on_the_machines_clock()
+    skew(exchange, -90)
+    assert not ClockTrust(AlpacaWrapper()).follow()
 
 
 def test_what_was_known_of_a_clock_before_it_was_set_counts_no_more(
