@@ -28,7 +28,10 @@ TERMINAL = frozenset({"filled", "canceled", "expired", "rejected", "replaced"})
 REFUSALS = frozenset({400, 401, 403, 404, 422, 429})
 ENDS = ("filled_at", "canceled_at", "expired_at", "failed_at", "replaced_at")  # an order's fields
 FIRST_POLL_SECONDS = 0.02
-LONGEST_POLL_SECONDS = 1.0
+# Many slow orders, each asked for every second, would use up the minute's requests: then none can be
+# cancelled or sent
+LONGEST_POLL_SECONDS = 5.0  # of market time, as that limit is counted
+SHORTEST_WAIT_SECONDS = 1.0
 ORDERS_A_PAGE = 500  # the most Alpaca gives; a page with fewer is the last
 CANCEL_SECONDS = 5.0  # how long a cancelled order is given to become terminal
 
@@ -199,10 +202,11 @@ class AlpacaWrapper(AccountReader):
     def _poll(self, order: BrokerOrder, until: float, stop: threading.Event) -> BrokerOrder:
         """Ask for an order until it is terminal, once at least and at most ``until``."""
         wait, is_over = FIRST_POLL_SECONDS, False
+        longest = max(SHORTEST_WAIT_SECONDS, LONGEST_POLL_SECONDS / max(1.0, clock.speed()))
         while not order.is_terminal and not is_over:
             if not clock.pause(min(wait, max(0.0, until - clock.elapsed())), stop):
                 raise OrderUnsettled(order.client_order_id, "this program ends")
-            wait = min(wait * 2, LONGEST_POLL_SECONDS)
+            wait = min(wait * 2, longest)
             try:
                 with exchange.answering():
                     found = exchange.trading_client().get_order_by_id(order.id)
@@ -240,7 +244,7 @@ def _seconds_to_reset(error: APIError) -> float | None:
         resets_at = float(error.response.headers["X-RateLimit-Reset"])
     except (AttributeError, KeyError, ValueError):
         return None
-    return max(LONGEST_POLL_SECONDS, resets_at - clock.machine_now().timestamp())
+    return max(SHORTEST_WAIT_SECONDS, resets_at - clock.machine_now().timestamp())
 
 
 def _own_order(answer: Any, client_order_id: str, shares: int | None) -> BrokerOrder:

@@ -291,6 +291,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
         "orchestra.alpaca_wrapper.FIRST_POLL_SECONDS": 0.007,
         "orchestra.simulator.rate_limit.REQUESTS_A_MINUTE": 10**9,
         "orchestra.alpaca_wrapper.LONGEST_POLL_SECONDS": 0.02,
+        "orchestra.alpaca_wrapper.SHORTEST_WAIT_SECONDS": 0.02,
     }.items():
         monkeypatch.setattr(name, value)
     logging.disable(logging.CRITICAL)

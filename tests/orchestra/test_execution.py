@@ -508,3 +508,31 @@ def test_several_stuck_orders_on_one_ticker_stay_open_no_longer_than_one(
         for order in broker_orders()
     ]
     assert max(opened) < 3 * min(opened)
+
+
+def test_many_slow_orders_leave_requests_to_cancel_and_to_send_others(
+    market: Exchange, execution: Execution
+) -> None:
+    """Eight are followed at once; asked for each second they used up the 200 requests of a minute."""
+    change(ORDER_OPEN_SECONDS=10)
+    set_clock(OPEN_MARKET, speed=1)
+    market.faults.add({"name": "stuck"})
+    tickers = [
+        "AAPL",
+        "AMD",
+        "BAC",
+        "CSCO",
+        "DIS",
+        "F",
+        "GLD",
+        "INTC",
+        "KO",
+        "NVDA",
+        "PFE",
+        "T",
+        "V",
+        "XOM",
+    ]
+    cards = {ticker: system_db_manager.create_algorithm(ticker, "any", 5_000) for ticker in tickers}
+    carry_out(execution, *(intent(cards[each], "buy", 1, ticker=each) for each in tickers))
+    assert states() == [("buy", "cancelled")] * len(tickers)
