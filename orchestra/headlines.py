@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from orchestra.money import gain
 from system_databse.news import Item
 
 URGENT = {"freezes", "brakes", "problems", "stopped"}
@@ -48,10 +49,6 @@ def _report(report: dict[str, Any]) -> str:
     pnl, minutes, fills = report["pnl"], report["minutes"], report["fills"]
     trades = fills["buy"]["number"] + fills["sell"]["number"]
     return (
-        f"{report['day']} is over: {_dollars(pnl['today'])} today, {_dollars(pnl['total'])} in all;"
+        f"{report['day']} is over: {gain(pnl['today'])} today, {gain(pnl['total'])} in all;"
         f" {trades} fills, {minutes['run']} of {minutes['due']} minutes run."
     )
-
-
-def _dollars(amount: float) -> str:
-    return f"{'-' if amount < 0 else '+'}${abs(amount):,.2f}"

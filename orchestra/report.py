@@ -10,6 +10,7 @@ import click
 from orchestra import daily_report, export
 from orchestra.backtest import parity
 from orchestra.base.errors import AutoTraderError
+from orchestra.money import gain
 
 Report = dict[str, Any]
 
@@ -32,9 +33,9 @@ def lines(found: Report) -> list[str]:
     pnl, slippage = found["pnl"], found["slippage"]
     told = [
         f"{found['day']}, {found['open'][11:16]} to {found['close'][11:16]} UTC",
-        f"P&L            {_dollars(pnl['today'])} today, {_dollars(pnl['total'])} in all",
+        f"P&L            {gain(pnl['today'])} today, {gain(pnl['total'])} in all",
         *(
-            f"  {card['ticker']:12} {_dollars(card['today']):>10} today {_dollars(card['total']):>10}"
+            f"  {card['ticker']:12} {gain(card['today']):>10} today {gain(card['total']):>10}"
             f" in all, {card['shares']} shares, {card['display_name']}"
             for card in pnl["cards"]
         ),
@@ -86,14 +87,10 @@ def _export(folder: Path, as_json: bool) -> None:
         return
     click.echo(
         f"{answer['transactions']} transactions, {answer['sales']} sales of lots with a gain of"
-        f" {_dollars(collected.gain)}, {answer['lots']} lots still held:"
+        f" {gain(collected.gain)}, {answer['lots']} lots still held:"
     )
     for path in paths:
         click.echo(f"  {path}")
-
-
-def _dollars(amount: float) -> str:
-    return f"{'-' if amount < 0 else '+'}${abs(amount):,.2f}"
 
 
 def _reasons(reasons: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ from database.calendar import calendar
 from orchestra.base import clock, systemd
 from orchestra.base.market_calendar import MINUTE, Session
 from orchestra.base.settings import ROOT
+from orchestra.money import gain
 from system_databse import card_days
 
 LONGEST_SECONDS = 60.0  # machine seconds
@@ -70,7 +71,7 @@ def line(found: Report | None) -> str:
     minutes, fills = (sum(card[name] for card in cards) for name in ("minutes", "fills"))
     pnl = [sum(card[name] for card in cards) for name in ("pnl_live", "pnl_again")]
     told = f"{sum(card['minutes_equal'] for card in cards)} of {minutes} card-minutes equal"
-    told += f", {fills} fills; P&L ${pnl[0]:+,.2f} live, ${pnl[1]:+,.2f} again"
+    told += f", {fills} fills; P&L {gain(pnl[0])} live, {gain(pnl[1])} again"
     causes = {
         each["cause"]
         for card in cards

@@ -20,6 +20,7 @@ from orchestra.backtest.replay import Answer, CardDay, CardReplay
 from orchestra.base import clock, settings
 from orchestra.base.errors import AlgorithmFailed, AutoTraderError, NotFound
 from orchestra.base.market_calendar import MINUTE, Session
+from orchestra.money import gain
 from system_databse import card_days, system_db_manager
 
 MOST_SHOWN = 10  # of a card's differences; --json has them all
@@ -144,7 +145,7 @@ def lines(report: Report) -> list[str]:
         found.append(
             f"{card['display_name']}: {card['minutes_equal']} of {card['minutes']} minutes equal,"
             f" {card['fills'] - len(card['fill_differences'])} of {card['fills']} fills equal;"
-            f" P&L ${card['pnl_live']:+,.2f} live, ${card['pnl_again']:+,.2f} again"
+            f" P&L {gain(card['pnl_live'])} live, {gain(card['pnl_again'])} again"
         )
         told = [_difference(each) for each in card["differences"]]
         told += [_fill(each) for each in card["fill_differences"]]

@@ -4,6 +4,7 @@ from typing import Any
 
 from orchestra import catalog
 from orchestra.backtest.result import Result
+from orchestra.money import gain
 
 PERCENT = ("return", "max_drawdown", "win_rate", "exposure", "cagr", "volatility", "alpha")
 SIGNED = ("return", "cagr", "alpha")
@@ -34,7 +35,7 @@ def lines(result: Result) -> list[str]:
     found += [
         "",
         f"In the end ${end['end_equity']:,.2f}: ${end['end_cash']:,.2f} and {end['end_shares']:,}"
-        f" shares at {end['last_close']:,.2f}; P&L ${end['pnl']:+,.2f}.",
+        f" shares at {end['last_close']:,.2f}; P&L {gain(end['pnl'])}.",
         _pace(result),
     ]
     return found + [f"NOTE: {note}" for note in result.notes]

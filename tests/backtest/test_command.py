@@ -131,7 +131,7 @@ def test_the_table_and_the_files(write: Write, tmp_path: Path) -> None:
         "guest on AAPL, 1 session 2024-06-04 to 2024-06-04, $10,000.00, filled at the last close."
     )
     assert "return                     +2.85 %        +97.25 %" in told
-    assert "In the end $10,285.00: $9,693.25 and 3 shares at 197.25; P&L $+285.00." in told
+    assert "In the end $10,285.00: $9,693.25 and 3 shares at 197.25; P&L +$285.00." in told
     with (tmp_path / "out" / "trades.csv").open() as file:
         assert list(csv.reader(file)) == [
             ["bar", "timestamp", "type", "shares", "price"],

@@ -121,7 +121,7 @@ def test_a_day_without_trouble_is_equal(card: int) -> None:
     assert (found["pnl_live"], found["pnl_again"]) == (17.0, 17.0)
     assert told() == [
         f"{system_db_manager.get_all_algorithms()[0]['display_name']}: 30 of 30 minutes equal,"
-        " 3 of 3 fills equal; P&L $+17.00 live, $+17.00 again",
+        " 3 of 3 fills equal; P&L +$17.00 live, +$17.00 again",
         "2024-06-04: Equal.",
     ]
 
