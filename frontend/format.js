@@ -50,10 +50,10 @@ export function signed(amount, digits = 2) {
   return Number.isFinite(amount) ? signOf(amount) + number(Math.abs(amount), digits) : DASH;
 }
 
-/** Decimals of a share's price: below a dollar it is quoted in hundredths of a cent. */
+/** Decimals of a price: below a dollar hundredths of a cent count. */
 export const decimals = (price) => (price < 1 ? 4 : 2);
 
-/** A share's price; it is zero where none is known yet. */
+/** A price, zero where none is known. */
 export const price = (amount) => dollars(amount > 0 ? amount : NaN, decimals(amount));
 
 export function dollars(amount, digits = 2) {

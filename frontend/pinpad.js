@@ -58,6 +58,7 @@ class Pad {
   idleMs = IDLE_MS;
   #pin = "";
   #busy = false;
+  #locked = false; // not in a new pad: a new PIN ends it
   #timer = null;
 
   constructor([purpose, how, note], door) {
@@ -93,7 +94,7 @@ class Pad {
   }
 
   get #closed() {
-    return this.#busy || this.door.lockedSeconds() > 0;
+    return this.#busy || (this.#locked && this.door.lockedSeconds() > 0);
   }
 
   #type(key) {
@@ -125,6 +126,7 @@ class Pad {
     this.#pin = "";
     setText(this.message, refusal(error));
     if (error.status === 429) {
+      this.#locked = true;
       this.door.lock(error.retryAfter ?? error.body.retry_after ?? LOCKED_WITHOUT_A_TIME_SECONDS);
     }
     this.#draw();
@@ -132,6 +134,7 @@ class Pad {
   }
 
   #countDown() {
+    clearTimeout(this.#timer);
     const left = this.door.lockedSeconds();
     if (left > 0) {
       setText(this.message, `Locked · try again in ${countdown(left)}`);

@@ -36,7 +36,7 @@ const night = new Night(find("[data-page]"), store);
 
 let build = null;
 
-/** Show everything the store knows; where that fails half of it is old, and the page says so. */
+/** Show what the store knows; where that fails part of it is old, and the page says so. */
 function render() {
   try {
     bar.update(store);

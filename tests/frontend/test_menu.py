@@ -37,6 +37,7 @@ def test_stop_all_sells_and_shows_how_it_goes(open_wall: OpenWall) -> None:
     expect(sheet).to_contain_text("1 card and 4 shares to go.")
     expect(wall.find("[data-progress]")).to_have_attribute("value", "2")
     wall.api.cards = []
+    wall.poll()
     expect(sheet).to_contain_text("Flat: nothing trades and nothing is held.")
     expect(wall.find("[data-progress]")).to_have_attribute("value", "3")
     wall.act("cancel")
@@ -53,8 +54,10 @@ def test_it_is_not_flat_while_a_buy_is_under_way(open_wall: OpenWall) -> None:
     wall.enter_pin()
     expect(sheet).to_contain_text("1 card to go: an order is under way.")
     wall.api.cards = [card(3, current_shares=7, status="stopped", state="stopping")]
+    wall.poll()
     expect(sheet).to_contain_text("1 card and 7 shares to go.")
     wall.api.cards = []
+    wall.poll()
     expect(sheet).to_contain_text("Flat")
 
 
@@ -66,6 +69,7 @@ def test_something_trades_while_a_buy_of_a_stopped_card_is_under_way(open_wall: 
     wall.enter_pin()
     expect(wall.find("[data-stop-all]")).to_contain_text("1 card still trading.")
     wall.api.cards = [card(3, current_shares=7, status="stopped", state="stopped")]
+    wall.poll()
     expect(wall.find("[data-stop-all]")).to_contain_text("Nothing trades. 7 shares kept.")
 
 

@@ -91,6 +91,27 @@ def test_lock_out_counts_down_and_outlives_the_pad(open_wall: OpenWall) -> None:
     assert wall.find("[data-key='1']").is_enabled()
 
 
+def test_a_lock_that_a_new_pin_has_ended_is_over_at_the_wall_too(open_wall: OpenWall) -> None:
+    """Who forgot it tries until it is locked for an hour, and sets another one at the keyboard."""
+    wall = open_wall(frozen_at=TUESDAY)
+    body = {"error": "Too many wrong tries", "code": "locked_out"}
+    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": "3600"})
+    wall.act("add")
+    wall.enter_pin("1111")
+    wall.settle()
+    wall.act("cancel")
+    wall.act("add")
+    assert message(wall) == "Locked · try again in 60:00"
+    wall.enter_pin("1111")
+    wall.settle()
+    assert wall.find("[data-key='1']").is_disabled()
+    wall.act("cancel")
+    del wall.api.replies["POST validate-pin"]
+    wall.act("add")
+    wall.enter_pin()
+    wall.find("[data-add]").wait_for()
+
+
 def test_a_clock_set_back_makes_no_lock_longer(open_wall: OpenWall) -> None:
     wall = open_wall(frozen_at=TUESDAY)
     body = {"error": "Too many wrong tries", "code": "locked_out"}
