@@ -81,13 +81,13 @@ def describe(path: Path) -> CatalogEntry:
     has_run = any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in algorithm.body)
     if not has_run and not algorithm.bases:  # it may be inherited, which only running it would show
         return CatalogEntry(name, name, error="its class Algorithm has no method run")
-    constants = _constants(algorithm)
-    described = ast.get_docstring(algorithm) or ast.get_docstring(tree) or ""
-    parameters = constants.get("parameters")
     try:
+        constants = _constants(algorithm)
+        parameters = constants.get("parameters")
         declared(parameters)
     except BadInput as error:
         return CatalogEntry(name, name, error=str(error))
+    described = ast.get_docstring(algorithm) or ast.get_docstring(tree) or ""
     return CatalogEntry(
         name,
         title=str(constants.get("title") or name.replace("_", " ")),
@@ -97,7 +97,7 @@ def describe(path: Path) -> CatalogEntry:
 
 
 def _constants(algorithm: ast.ClassDef) -> dict[str, Any]:
-    """The class's assignments of literals, with or without a type."""
+    """The class's assignments of literals, with or without a type. Raises BadInput for parameters of none."""
     found = {}
     for node in algorithm.body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
@@ -107,5 +107,9 @@ def _constants(algorithm: ast.ClassDef) -> dict[str, Any]:
             try:
                 found[target.id] = ast.literal_eval(node.value)
             except (ValueError, TypeError, RecursionError, MemoryError):
-                continue
+                if target.id == "parameters":
+                    raise BadInput(
+                        f"line {node.lineno}: parameters has to be written out as a literal, with no name"
+                        " or call in it: it is read without running the file"
+                    ) from None
     return found

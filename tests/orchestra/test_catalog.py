@@ -107,6 +107,28 @@ def test_a_class_may_be_written_in_every_way(folder: Path) -> None:
     assert catalog.catalog() == [catalog.CatalogEntry("mine", "Mine", "", N, None)]
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    ["{'n': dict(default=5, min=1, max=9)}", "{'n': {'default': 5, 'min': 1, 'max': MOST}}"],
+)
+def test_parameters_that_only_running_the_file_would_show_are_refused(
+    folder: Path, parameters: str
+) -> None:
+    """They were left out in silence: neither the dialog nor --set knew them."""
+    (folder / "mine.py").write_text(
+        "MOST = 9\n"
+        "class Algorithm:\n"
+        f"    parameters = {parameters}\n"
+        "    def run(self, current_time, algo_id): ...\n"
+    )
+    [entry] = catalog.catalog()
+    assert (entry.parameters, entry.error) == (
+        {},
+        "line 3: parameters has to be written out as a literal, with no name or call in it: it is read"
+        " without running the file",
+    )
+
+
 def test_the_shipped_algorithm_is_listed(configure) -> None:
     configure(ALGORITHMS_DIR="")
     entry = catalog.find("sma_crossover")
