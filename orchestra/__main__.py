@@ -115,7 +115,7 @@ def fetch(**arguments: Any) -> None:
 @main.command(cls=cli.AtMarketTime)
 @click.argument("algorithm")
 @click.argument("ticker")
-@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option("--capital", type=cli.CAPITAL, default=10_000.0)
 @click.option("--minutes", type=click.IntRange(1, 100_000), default=390, show_default=True)
 @click.option(
     "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."

@@ -7,6 +7,8 @@ from pathlib import Path
 from orchestra.base import settings
 from orchestra.base.errors import BadInput
 
+LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
+
 
 @dataclass(frozen=True)
 class Subject:

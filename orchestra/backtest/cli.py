@@ -1,5 +1,6 @@
 """The commands that go through the past, with their options; what they do is imported when they run."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,23 @@ from typing import Any
 import click
 
 from orchestra import allowance
+from orchestra.subject import LARGEST_CAPITAL
+
+
+class _Range(click.FloatRange):
+    """A range without NaN, which is neither below its end nor above it."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"Expected a number, found {value}.", param, ctx)
+        return found
+
+
+CAPITAL = _Range(0, LARGEST_CAPITAL, min_open=True)  # dollars
+SLIPPAGE = _Range(0, 10_000)  # 1/100 %
 
 
 class AtMarketTime(click.Command):
@@ -24,7 +42,7 @@ class AtMarketTime(click.Command):
 @click.argument("ticker")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
-@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option("--capital", type=CAPITAL, default=10_000.0)
 @click.option(
     "--set", "pairs", multiple=True, metavar="NAME=NUMBER", help="A parameter. Repeatable."
 )
@@ -35,7 +53,7 @@ class AtMarketTime(click.Command):
     show_default=True,
     help="At the last close, as the simulated exchange does, or the next bar's open.",
 )
-@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
+@click.option("--slippage-bps", type=SLIPPAGE, default=0.0, help="Worse by 1/100 %.")
 @click.option(
     "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
 )
@@ -61,9 +79,9 @@ def backtest(**arguments: Any) -> None:
     It is asked as on the wall and never sees past its minute. Missing history is fetched first; Ctrl-C
     keeps what was done. Exit code 1 where it failed three times in a row.
     """
+    allowance.give_way()
     from orchestra.backtest import command
 
-    allowance.give_way()
     sys.exit(0 if command.backtest(**arguments) else 1)
 
 
@@ -76,9 +94,9 @@ def replay(**arguments: Any) -> None:
     Every card's decisions and fills are equal, or each difference is told with its cause. Exit code 1
     where one has none.
     """
+    allowance.give_way()
     from orchestra.backtest import replay_command
 
-    allowance.give_way()
     sys.exit(0 if replay_command.replay(**arguments) else 1)
 
 
@@ -94,9 +112,9 @@ def replay(**arguments: Any) -> None:
 )
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), help="First session; default 20 back.")
 @click.option("--end", type=click.DateTime(["%Y-%m-%d"]), help="Last session; default the newest.")
-@click.option("--capital", type=click.FloatRange(0, min_open=True), default=10_000.0)
+@click.option("--capital", type=CAPITAL, default=10_000.0)
 @click.option("--fill", type=click.Choice(["close", "open"]), default="close", show_default=True)
-@click.option("--slippage-bps", type=click.FloatRange(0), default=0.0, help="Worse by 1/100 %.")
+@click.option("--slippage-bps", type=SLIPPAGE, default=0.0, help="Worse by 1/100 %.")
 @click.option(
     "--warmup", type=click.IntRange(0), default=0, help="Bars before --start it may read."
 )
@@ -121,9 +139,9 @@ def sweep(**arguments: Any) -> None:
 
     All cores are used. Ctrl-C keeps what was done; so does a worker that dies, with exit code 1.
     """
+    allowance.give_way()
     from orchestra.backtest import sweep_command
 
-    allowance.give_way()
     sweep_command.run(**arguments)
 
 

@@ -200,7 +200,7 @@ class Engine:
         self.run.failed[summary] += 1
         self._failures += 1
         if self._failures == self._strikes:
-            self.run.stopped = f"failed {self._strikes} times in a row: {summary}"
+            self.run.stopped = f"failed {self._strikes} times in a row: {summary.removesuffix('.')}"
         if self._journal is not None:
             ended = self._past.ended
             bar = self._rows[ended - 1][0] if ended else None

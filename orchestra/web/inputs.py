@@ -8,12 +8,12 @@ from flask import request
 from orchestra import catalog
 from orchestra.base.tickers import is_ticker
 from orchestra.parameters import chosen, declared
+from orchestra.subject import LARGEST_CAPITAL
 from orchestra.web import cards
 from orchestra.web.security import ApiError
 
 WHOLE_FORM = re.compile(r"[1-9][0-9]{0,17}")  # fits SQLite's 64 bits
 LARGEST_ID = 2**63 - 1  # SQLite's
-LARGEST_CAPITAL = 1e12  # dollars; more is a slip of the hand
 
 
 def ticker_of(body: dict[str, Any]) -> str:

@@ -243,6 +243,9 @@ def test_what_cannot_be_fetched_is_said(write: Write) -> None:
         ),
         (("sma_crossover", "AAPL", "--set", "short=1"), "expected a whole number from 2 to 200"),
         (("sma_crossover", "AAPL", "--set", "medium=1"), "no parameter 'medium'"),
+        (("buy_and_hold", "AAPL", "--capital", "nan"), "Expected a number, found nan."),
+        (("buy_and_hold", "AAPL", "--capital", "inf"), "inf is not in the range 0<x<="),
+        (("buy_and_hold", "AAPL", "--slippage-bps", "inf"), "inf is not in the range 0<=x<=10000."),
         (("sma_crossover", "AAPL", "--set", "short"), "Expected NAME=NUMBER, found 'short'."),
     ],
 )

@@ -79,6 +79,14 @@ def test_an_answer_of_a_million_figures_is_not_shown_whole(write: Write) -> None
     assert "Expected ('buy', shares)" in found["stopped"] and len(found["stopped"]) < 400
 
 
+def test_the_sentence_that_an_answer_fails_with_ends_once(write: Write) -> None:
+    store(climb(390))
+    found = answered(write("return ('buy', float('nan'))"), "AAPL", *ONE_DAY, code=1)
+    why = "failed 3 times in a row: Expected a whole number of shares above zero, was nan"
+    assert found["stopped"] == why
+    assert found["notes"][0] == f"It {why}, after bar 2024-06-04T13:32:00Z."
+
+
 def test_failures_that_differ_by_their_figures_are_counted_together(write: Write) -> None:
     store(climb(390))
     path = write(
