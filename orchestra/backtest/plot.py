@@ -31,7 +31,10 @@ def _draw_worth(axes: Axes, result: Result) -> None:
     axes.plot(result.yardstick.values, color=GREY, linewidth=1, label="buy and hold")
     axes.plot(own, color=BLUE, linewidth=1.4, label=subject.path.stem)
     for kind, marker, color in (("buy", "^", GREEN), ("sell", "v", RED)):
-        at = [t.ended - 1 - result.history.warmup for t in result.run.trades if t.type == kind]
+        bars = (t.ended - 1 - result.history.warmup for t in result.run.trades if t.type == kind)
+        at = [
+            max(0, bar) for bar in bars
+        ]  # decided on a bar of the warm-up, it counts from the first
         label = f"{len(at)} {kind}s"
         axes.scatter(at, [own[n] for n in at], s=14, c=color, marker=marker, label=label, zorder=3)
     axes.axhline(subject.capital, color=GREY, linewidth=0.6, linestyle=":")

@@ -12,10 +12,23 @@ from typing import Any
 import pytest
 
 from database import db_manager
+from orchestra.backtest.fills import FillRule
+from orchestra.backtest.result import backtest
 from orchestra.base import clock, settings
 from orchestra.base.market_calendar import nyse
 from orchestra.base.settings import ROOT
-from tests.backtest.conftest import DAY, ENTRY, Write, answered, command, under_way
+from orchestra.subject import Subject
+from tests.backtest.conftest import (
+    DAY,
+    ENTRY,
+    Write,
+    answered,
+    command,
+    in_memory,
+    minutes,
+    row,
+    under_way,
+)
 from tests.conftest import Configure
 from tests.exchange_fixture import running_exchange
 
@@ -353,3 +366,20 @@ def test_the_last_minute_of_a_session_is_asked_about_at_the_next_open(write: Wri
         ("2024-06-03T19:59:00Z", "2024-06-04T13:30:02Z"),
         ("2024-06-04T19:59:00Z", "2024-06-05T13:30:02Z"),
     ]
+
+
+@needs_research
+def test_a_trade_before_the_first_bar_of_the_picture_stands_at_its_beginning(write: Write) -> None:
+    """It is decided on a bar of the warm-up: in the session's first minutes nobody traded."""
+    from matplotlib.figure import Figure
+
+    from orchestra.backtest import plot
+
+    rows = [row(stamp, 100 + n) for n, stamp in enumerate(minutes(DAY, 60))]
+    found = in_memory(rows[:2] + rows[10:], DAY, warmup=2)
+    path = write("return ('buy', 1) if current_time[11:16] == '13:33' else ('hold', 0)")
+    result = backtest(Subject(path, "AAPL", 10_000.0, {}), found, FillRule())
+    axes = Figure().subplots()
+    plot._draw_worth(axes, result)
+    buys, _ = axes.collections
+    assert [list(point) for point in buys.get_offsets()] == [[0, 10_009.0]]
