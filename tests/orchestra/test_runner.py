@@ -204,19 +204,28 @@ def test_slow_cards_hold_up_nobody(folder: Path, runner: AlgorithmRunner) -> Non
 
 
 def test_cards_behind_a_slow_one_are_asked_by_another_and_once(
-    folder: Path, runner: AlgorithmRunner
+    folder: Path, tmp_path: Path, configure: Any
 ) -> None:
-    """All are quick at first, so they are given out in batches; then one turns slow."""
+    """Quick at first, so they are given out in batches; then two turn slow, until all others are done."""
+    configure(ALGORITHM_DEADLINE_SECONDS=30)
+    done = tmp_path / "done"
     write(folder, "good", "import os; return ('hold', 0, str(os.getpid()))")
     write(folder, "mine", "import os; return ('hold', 0, str(os.getpid()))")
     tasks = [task(n, "mine" if n % 8 == 0 else "good") for n in range(16)]
-    quick = results(runner, tasks)
-    write(folder, "mine", "import os, time; time.sleep(1.2); return ('hold', 0, str(os.getpid()))")
-    for _ in range(2):
-        came = [r for r in runner.run(tasks) if r is not None]
-        assert sorted(r.algorithm_id for r in came) == list(range(16))
-        assert {r.algorithm_id for r in came[14:]} == {0, 8}
-        assert all(r.answer is not None for r in came)
+    with AlgorithmRunner(workers=2) as runner:
+        quick = results(runner, tasks)
+        wait = f"while not os.path.exists({str(done)!r}): time.sleep(0.02)"
+        write(folder, "mine", f"import os, time\n{wait}\nreturn ('hold', 0)")
+        for _ in range(2):
+            came = []
+            for result in runner.run(tasks):
+                came += [result] if result is not None else []
+                if len(came) == 14:
+                    done.touch()
+            assert sorted(r.algorithm_id for r in came) == list(range(16))
+            assert {r.algorithm_id for r in came[14:]} == {0, 8}
+            assert all(r.answer is not None for r in came)
+            done.unlink()
     assert len({r.answer.reason for r in quick.values() if r.answer}) == 2
 
 
