@@ -19,7 +19,7 @@ from system_databse import heartbeats, system_db_manager
 
 TOLERANCE_SECONDS = 5.0  # machine seconds between the two clocks
 SET_TOLERANCE_SECONDS = 30.0  # of a clock that was set from the network, which speaks for it
-LOOK_SECONDS = 30.0  # machine seconds for which an agreement is believed
+LOOK_SECONDS = 30.0  # machine seconds after which an agreement is looked into again
 RETRY_SECONDS = 5.0
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -49,9 +49,19 @@ class ClockTrust:
         if stepped or not self._is_right():
             self._look()
             return self._is_right()
-        if clock.elapsed() - self._looked_at >= LOOK_SECONDS:
-            self._look_aside()  # a difference that it finds is looked into again before it is believed
+        self.look_aside(3 * LOOK_SECONDS)  # a difference is looked into again before it is believed
         return True
+
+    def look_aside(self, after: float = LOOK_SECONDS) -> None:
+        """Look again ``after`` so many machine seconds, without waiting for the answer.
+
+        A broker that hangs holds up no minute so, nor is it anything new about the clock.
+        """
+        asks = self._looking is not None and self._looking.is_alive()
+        if not asks and clock.elapsed() - self._looked_at >= after:
+            self._looked_at = clock.elapsed()
+            self._looking = threading.Thread(target=self._look, name="clock", daemon=True)
+            self._looking.start()
 
     def wait(self, stop: threading.Event, last_minute: datetime | None = None) -> datetime | None:
         """Wait until the clock may be traded by, or ``stop``.
@@ -78,13 +88,6 @@ class ClockTrust:
             return is_set
         tolerance = SET_TOLERANCE_SECONDS if is_set else TOLERANCE_SECONDS
         return abs(ahead) <= timedelta(seconds=tolerance * clock.speed())
-
-    def _look_aside(self) -> None:
-        """Look without holding up the minute: a broker that hangs is nothing new about the clock."""
-        if self._looking is None or not self._looking.is_alive():
-            self._looked_at = clock.elapsed()
-            self._looking = threading.Thread(target=self._look, name="clock", daemon=True)
-            self._looking.start()
 
     def _look(self) -> None:
         """Compare over the middle of the request. What is known stays where the broker does not answer."""

@@ -260,6 +260,7 @@ class _Trader:
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
         """Sleep until the next cycle's time: not at all where the last one ran into that minute."""
+        self._clock.look_aside()  # now, for a new connection to the broker would slow the next cycle down
         next_minute = floor_minute(clock.now())
         if self._last_minute is not None:
             next_minute = max(next_minute, self._last_minute + MINUTE)

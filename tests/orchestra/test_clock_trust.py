@@ -98,10 +98,25 @@ def test_a_broker_that_hangs_holds_up_no_minute(
     exchange.faults.add({"name": "hang", "when": "before", "path": "/v2/clock"})
     monkeypatch.setattr(clock_trust, "LOOK_SECONDS", 0.0)
     assert all(trust.follow() for _ in range(100))
-    asking = [thread for thread in threading.enumerate() if thread.name == "clock"]
-    assert len(asking) == 1  # the first question is still waiting for its answer
+    [waits] = asking()  # the first question is still waiting for its answer
     exchange.faults.clear()
-    asking[0].join(30)
+    waits.join(30)
+
+
+def test_the_broker_is_asked_after_a_cycle_and_not_as_the_next_one_begins(
+    exchange: Exchange,
+) -> None:
+    trust = ClockTrust(AlpacaWrapper())
+    assert trust.follow()
+    skew(exchange, -90)
+    trust._looked_at -= 60  # a minute later
+    assert trust.follow() and not asking()
+    trust.look_aside()
+    until(lambda: not trust.follow(), what="the difference")
+
+
+def asking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "clock"]
 
 
 def test_an_unknown_clock_is_not_trusted_and_a_known_one_stays_known(
