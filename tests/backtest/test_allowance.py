@@ -58,12 +58,13 @@ def test_what_takes_more_memory_than_it_may_fails_as_on_the_wall(
     found = answered(write(f"{body}\nreturn ('hold', 0)"), "AAPL", *ONE_DAY)
     assert found["notes"] == [f"Failed 39 times: guest.py line 10: MemoryError: {ALLOWED}"]
     found = answered(
-        write("kept.append(bytearray(2**20))\nreturn ('hold', 0)", "kept = []\n"),
+        # So much is mapped anew each time; less could come of what this process has already
+        write("kept.append(bytearray(33 * 1024**2))\nreturn ('hold', 0)", "kept = []\n"),
         "AAPL",
         *ONE_DAY,
         code=1,
     )
-    assert 50 < found["asked"] < 70
+    assert found["asked"] == 1 + 3
     assert found["stopped"] == f"failed 3 times in a row: guest.py line 11: MemoryError: {ALLOWED}"
 
 
