@@ -59,7 +59,7 @@ def test_what_takes_more_memory_than_it_may_fails_as_on_the_wall(
     assert found["notes"] == [f"Failed 39 times: guest.py line 10: MemoryError: {ALLOWED}"]
     found = answered(
         # So much is mapped anew each time; less could come of what this process has already
-        write("kept.append(bytearray(33 * 1024**2))\nreturn ('hold', 0)", "kept = []\n"),
+        write("kept.append(bytearray(48 * 1024**2))\nreturn ('hold', 0)", "kept = []\n"),
         "AAPL",
         *ONE_DAY,
         code=1,
