@@ -71,13 +71,19 @@ def test_wrong_tries_count_down(wall: Wall) -> None:
     wall.find("[data-add]").wait_for()
 
 
-def test_lock_out_counts_down_and_outlives_the_pad(open_wall: OpenWall) -> None:
+def locked_out(open_wall: OpenWall, seconds: int) -> Wall:
+    """A wall whose pad has just been told to wait so long."""
     wall = open_wall(frozen_at=TUESDAY)
     body = {"error": "Too many wrong tries", "code": "locked_out"}
-    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": "25"})
+    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": str(seconds)})
     wall.act("add")
     wall.enter_pin("1111")
     wall.settle()
+    return wall
+
+
+def test_lock_out_counts_down_and_outlives_the_pad(open_wall: OpenWall) -> None:
+    wall = locked_out(open_wall, 25)
     assert message(wall) == "Locked · try again in 0:25"
     assert wall.find("[data-key='1']").is_disabled()
     assert wall.find("[data-action=submit]").is_disabled()
@@ -93,12 +99,7 @@ def test_lock_out_counts_down_and_outlives_the_pad(open_wall: OpenWall) -> None:
 
 def test_a_lock_that_a_new_pin_has_ended_is_over_at_the_wall_too(open_wall: OpenWall) -> None:
     """Who forgot it tries until it is locked for an hour, and sets another one at the keyboard."""
-    wall = open_wall(frozen_at=TUESDAY)
-    body = {"error": "Too many wrong tries", "code": "locked_out"}
-    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": "3600"})
-    wall.act("add")
-    wall.enter_pin("1111")
-    wall.settle()
+    wall = locked_out(open_wall, 3600)
     wall.act("cancel")
     wall.act("add")
     assert message(wall) == "Locked · try again in 60:00"
@@ -113,12 +114,7 @@ def test_a_lock_that_a_new_pin_has_ended_is_over_at_the_wall_too(open_wall: Open
 
 
 def test_a_clock_set_back_makes_no_lock_longer(open_wall: OpenWall) -> None:
-    wall = open_wall(frozen_at=TUESDAY)
-    body = {"error": "Too many wrong tries", "code": "locked_out"}
-    wall.api.replies["POST validate-pin"] = Answer(body, 429, {"Retry-After": "25"})
-    wall.act("add")
-    wall.enter_pin("1111")
-    wall.settle()
+    wall = locked_out(open_wall, 25)
     wall.page.clock.set_system_time("2024-01-02T09:42:05Z")
     wall.pass_seconds(10)
     assert message(wall) == "Locked · try again in 0:15"

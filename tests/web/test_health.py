@@ -245,20 +245,25 @@ def test_a_stocks_db_of_a_newer_version_is_named(locked: Api) -> None:
     assert_error(locked.get("/api/algorithms"), 503, "foreign_contents")
 
 
+def goes_down_on(locked: Api, folder: Path, option: str) -> None:
+    """The disk mounted at ``folder`` is well, and down once it is mounted again with this option."""
+    try:
+        change(LOG_DIR=folder)
+        assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
+        subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
+        part = locked.read("/api/health")["parts"]["disk"]
+        assert part["status"] == "down" and "read-only" in part["message"]
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 def test_a_disk_that_was_made_read_only_is_down(locked: Api, tmp_path: Path) -> None:
     folder = tmp_path / "card"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
         pytest.skip("MOUNTING IS NOT ALLOWED HERE")
-    try:
-        change(LOG_DIR=folder)
-        assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
-        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        part = locked.read("/api/health")["parts"]["disk"]
-        assert part["status"] == "down" and "read-only" in part["message"]
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    goes_down_on(locked, folder, "ro")
 
 
 def test_a_card_that_the_kernel_has_given_up_is_down(locked: Api, tmp_path: Path) -> None:
@@ -270,14 +275,7 @@ def test_a_card_that_the_kernel_has_given_up_is_down(locked: Api, tmp_path: Path
     commands = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]]
     if any(shutil.which(each[0]) is None or subprocess.run(each).returncode for each in commands):
         pytest.skip("MOUNTING IS NOT ALLOWED HERE")
-    try:
-        change(LOG_DIR=folder)
-        assert locked.read("/api/health")["parts"]["disk"]["status"] == "ok"
-        subprocess.run(["mount", "-o", "remount,abort", str(folder)], check=True)
-        part = locked.read("/api/health")["parts"]["disk"]
-        assert part["status"] == "down" and "read-only" in part["message"]
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    goes_down_on(locked, folder, "abort")
 
 
 def test_the_default_pin_is_mentioned_where_it_matters(locked: Api) -> None:
