@@ -80,9 +80,10 @@ def backtest(**arguments: Any) -> None:
     keeps what was done. Exit code 1 where it failed three times in a row.
     """
     allowance.give_way()
-    from orchestra.backtest import command
+    from orchestra.backtest import command, output
 
-    sys.exit(0 if command.backtest(**arguments) else 1)
+    with output.leaving():
+        sys.exit(0 if command.backtest(**arguments) else 1)
 
 
 @click.command(cls=AtMarketTime)
@@ -149,6 +150,9 @@ def sweep(**arguments: Any) -> None:
 @click.argument("request")
 def preview(request: str) -> None:
     """Answer the page's REQUEST for a backtest: JSON in, JSON out."""
+    from orchestra.backtest import output
     from orchestra.backtest import preview as command
 
-    click.echo(command.preview(request))
+    with output.leaving():
+        click.echo(command.preview(request))
+        sys.exit(0)

@@ -13,7 +13,6 @@ import click
 
 from orchestra import catalog, parameters, subject
 from orchestra.backtest import history, research
-from orchestra.backtest.engine import Engine
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History, Progress
 from orchestra.backtest.output import interruptible, silence, writing
@@ -97,12 +96,7 @@ def _with_progress(chosen: Subject, found: History, fill: FillRule) -> Result:
         silence(),
         interruptible() as started,
     ):
-
-        def begun(engine: Engine) -> None:
-            engine.limit_runs()
-            started(engine)
-
-        return go(chosen, found, fill, begun, bar.update)
+        return go(chosen, found, fill, started, bar.update, limited=True)
 
 
 def _write_csv(result: Result, folder: Path) -> None:

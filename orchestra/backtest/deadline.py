@@ -1,4 +1,4 @@
-"""A run of a backtest that does not come back is ended by the wall's deadline, and has failed."""
+"""What does not come back in a backtest, a run or the file's import, is ended by the wall's deadline."""
 
 import signal
 import threading
@@ -14,12 +14,12 @@ class TookTooLong(BaseException):
 
 @contextmanager
 def enforced(seconds: float, asked: Callable[[], int]) -> Iterator[None]:
-    """Raise TookTooLong where ``asked()`` stays the same for so many machine seconds.
+    """Raise TookTooLong where ``asked()`` stays the same for so many machine seconds; 0: as long as it takes.
 
     It is looked at now and then, which costs a minute nothing and counts no time in which the whole process
     was stopped. By SIGALRM, which reaches a process's main thread only: elsewhere nothing is ended.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not seconds or threading.current_thread() is not threading.main_thread():
         yield
         return
     seen, looks = 0, 0

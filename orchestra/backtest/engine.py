@@ -5,7 +5,6 @@ Nothing in the loop grows with the history's length or the number of trades.
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from orchestra import loader
 from orchestra.backtest import deadline
 from orchestra.backtest.fills import CLOSE, FillRule
 from orchestra.backtest.schedule import Asking
-from orchestra.base import clock, settings
+from orchestra.base import clock
 from orchestra.decision import Decision, Means, check, parse
 from orchestra.strikes import STRIKES
 from orchestra.subject import Subject
@@ -78,6 +77,7 @@ class Engine:
         journal: list[Decided] | None = None,
         cushion_bps: float = 0.0,
         strikes: int | None = STRIKES,
+        longest: float = 0.0,
     ) -> None:
         self._subject, self._algorithm = subject, algorithm
         self._rows, self._past, self._ledger = rows, past, ledger
@@ -86,23 +86,19 @@ class Engine:
         self._interrupts: list[None] = []
         self._failures = 0  # in a row
         self._timed = 0
-        self._longest = 0.0  # machine seconds of a run; 0: as long as it takes
+        self._longest = longest  # machine seconds of a run; 0: as long as it takes
         self.run = Run()
 
     def interrupt(self) -> None:
         """Stop before the next asking and keep what was done; from a signal handler too."""
         self._interrupts.append(None)
 
-    def limit_runs(self) -> None:
-        """Let a run fail that takes longer than on the wall."""
-        self._longest = settings.current().algorithm_deadline_seconds
-
     def go(self, sessions: Iterable[Iterable[Asking]], goes_on: Callable[[], bool]) -> Run:
         """Ask through the sessions; after each one ``goes_on`` says whether another is wanted."""
         started = clock.elapsed()
         try:
             for session in sessions:
-                with self._limited():
+                with deadline.enforced(self._longest, lambda: self.run.asked):
                     self._go_through(session)
                 if self.run.stopped or not goes_on():
                     break
@@ -116,11 +112,6 @@ class Engine:
         estimate = self.run.run_seconds * self.run.asked / max(1, self._timed)
         self.run.run_seconds = min(estimate, self.run.seconds)
         return self.run
-
-    def _limited(self) -> AbstractContextManager[None]:
-        if not self._longest:
-            return nullcontext()
-        return deadline.enforced(self._longest, lambda: self.run.asked)
 
     def _go_through(self, session: Iterable[Asking]) -> None:
         run, past, stamps = self.run, self._past, self._past.stamps

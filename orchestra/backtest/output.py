@@ -1,8 +1,13 @@
-"""While algorithms run in a command's own processes: their prints are kept off, Ctrl-C ends them."""
+"""While algorithms run in a command's own processes: their prints are kept off, Ctrl-C ends them.
+
+Nor does what they have left running keep the command.
+"""
 
 import contextlib
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,6 +81,22 @@ def hush() -> None:
     for stream in (1, 2):
         os.dup2(nothing, stream)
     os.close(nothing)
+
+
+@contextlib.contextmanager
+def leaving() -> Iterator[None]:
+    """Let the block's exit code end the process, whatever thread an algorithm has left meanwhile.
+
+    Python waits for one that is no daemon, be it for ever.
+    """
+    before = set(threading.enumerate())
+    try:
+        yield
+    except SystemExit as end:
+        if all(each.daemon for each in set(threading.enumerate()) - before):
+            raise
+        sys.stdout.flush()
+        os._exit(int(end.code or 0))
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from database import calendar, db_manager
 from database.bars import Row
 from database.past_bars import Load, PastBars
 from orchestra import allowance, loader
+from orchestra.backtest import deadline
 from orchestra.backtest.engine import Decided, Engine, Run
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.schedule import Asking
@@ -48,6 +49,7 @@ class Wishes:
     fill: FillRule | None = field(default_factory=FillRule)
     cushion_bps: float = 0.0
     strikes: int | None = STRIKES  # failures in a row that end it; None: it goes on
+    limited: bool = False  # by the wall's deadline: the file's import, and each run
     algo_id: int = 1
     recorded: list[Fill] = field(default_factory=list)
     journal: list[Decided] | None = None
@@ -91,9 +93,10 @@ def _go(
     wishes: Wishes,
     copies: bool,
 ) -> Run:
+    longest = settings.current().algorithm_deadline_seconds if wishes.limited else 0.0
     engine = Engine(
         subject,
-        _algorithm(subject),
+        _algorithm(subject, longest),
         past.rows,
         bars,
         ledger,
@@ -101,6 +104,7 @@ def _go(
         wishes.journal,
         wishes.cushion_bps,
         wishes.strikes,
+        longest,
     )
     wishes.started(engine)
     done = 0
@@ -130,10 +134,11 @@ def _recorded(
     return (map(entered, session) for session in sessions) if fills else sessions
 
 
-def _algorithm(subject: Subject) -> type:
+def _algorithm(subject: Subject, longest: float) -> type:
     """The file's class; whatever goes wrong in importing it is told in a line."""
     try:
-        algorithm: type = loader.load_algorithm(subject.path.stem)
+        with deadline.enforced(longest, lambda: 0):
+            algorithm: type = loader.load_algorithm(subject.path.stem)
         return algorithm
     except AlgorithmFailed:
         raise

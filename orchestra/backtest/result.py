@@ -89,9 +89,14 @@ def backtest(
     fill: FillRule,
     started: Callable[[Engine], object] = lambda engine: None,
     progress: Callable[[int], object] = lambda sessions: None,
+    *,
+    limited: bool = False,
 ) -> Result:
-    """Run a subject over a history that was read. Raises AlgorithmFailed, BadInput."""
-    wishes = Wishes(fill=fill, started=started, progress=progress)
+    """Run a subject over a history that was read, ``limited`` by the wall's deadline.
+
+    Raises AlgorithmFailed, BadInput.
+    """
+    wishes = Wishes(fill=fill, limited=limited, started=started, progress=progress)
     run = play(subject, found.past, lambda: history.askings(found), wishes)
     if run.ended <= found.warmup:
         raise BadInput(

@@ -19,7 +19,6 @@ from typing import Any
 
 from database import calendar
 from database.bars import Row
-from orchestra.backtest.engine import Engine
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History
 from orchestra.backtest.play import Past
@@ -166,6 +165,4 @@ def _run(work: Work, subject: Subject, sessions: list[Session]) -> Result:
         raise BadInput(f"A sweep holds the bars of {work.ticker} only, and {other} is asked for.")
 
     past = Past(rows, work.begin, load)
-    return backtest(
-        subject, History(sessions, rows, warmup, past, last), work.fill, Engine.limit_runs
-    )
+    return backtest(subject, History(sessions, rows, warmup, past, last), work.fill, limited=True)

@@ -318,6 +318,24 @@ def test_stdout_is_one_object_whatever_the_file_prints(write: Write) -> None:
     assert not settings.current().system_db_path.exists()
 
 
+WAITING = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_thread_that_an_algorithm_has_left_keeps_nobody(write: Write, code: int) -> None:
+    store(climb(390))
+    path = write("return ('hold', 0)" if code == 0 else "raise ValueError", WAITING)
+    done = subprocess.run(
+        [*ENTRY, str(path), "AAPL", "--json", *map(str, ONE_DAY)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert json.loads(done.stdout)["asked"] == (390 if code == 0 else 3)
+
+
 WAITS = """
 import os, pathlib
 here = pathlib.Path({folder!r})

@@ -5,10 +5,12 @@ import signal
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from orchestra.__main__ import main
 from orchestra.runner import AlgorithmRunner
 from orchestra.worker import Task
-from tests.backtest.conftest import Write, answered
+from tests.backtest.conftest import Write, answered, command
 from tests.backtest.test_allowance import ran
 from tests.backtest.test_command import ONE_DAY, climb, store
 from tests.conftest import Configure
@@ -71,3 +73,21 @@ def test_a_choice_of_a_sweep_that_hangs_costs_the_others_nothing(write: Write) -
     assert {each["parameters"]["at"] for each in found["choices"]} == {1, 3}
     [failed] = found["failed"]
     assert failed["failure"].endswith(f"{ENDED}.")
+
+
+@pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
+def test_a_file_that_hangs_while_it_is_imported(write: Write, body: str) -> None:
+    path = write("return ('hold', 0)", f"import time\n{body}\n")
+    done = command(path, "AAPL", *ONE_DAY, code=1)
+    assert "Error: guest.py line " in done.stderr and f"TookTooLong: {ENDED}" in done.stderr
+    assert done.stdout == ""
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_sweep_of_a_file_that_hangs_while_it_is_imported(write: Write) -> None:
+    path = write("return ('hold', 0)", "while True: pass\n")
+    done = CliRunner().invoke(
+        main, ["sweep", str(path), "AAPL", *map(str, ONE_DAY), "--parts", "1"]
+    )
+    assert done.exit_code == 2
+    assert f"TookTooLong: {ENDED}" in " ".join(done.stderr.replace("│", " ").split())

@@ -139,6 +139,14 @@ def test_what_fails_says_so(mine: Callable[[str], None], locked: Api) -> None:
     )
 
 
+def test_a_thread_that_it_has_left_keeps_nobody(mine: Callable[[str], None], locked: Api) -> None:
+    waits = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    mine(waits + HANGS.replace("while True: pass", "return ('hold', 0)"))
+    store(19)
+    found = asked(locked, algorithm_type="mine")
+    assert (found["status"], found["error"]) == ("done", None)
+
+
 def test_what_is_gravest_is_said_first(mine: Callable[[str], None], locked: Api) -> None:
     """The dialog has room for one sentence: that it failed in half of its minutes."""
     mine(
