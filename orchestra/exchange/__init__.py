@@ -16,7 +16,7 @@ import requests
 from alpaca.common.exceptions import APIError
 from requests.adapters import HTTPAdapter
 
-from orchestra.base import hiding, settings
+from orchestra.base import clock, hiding, settings
 from orchestra.base.alpaca_addresses import is_alpacas
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.exchange.budget import Budget
@@ -33,6 +33,9 @@ LONGEST_QUOTE = 300  # characters of what an exchange says, in a sentence of our
 CONNECT_SECONDS = 3.05
 READ_SECONDS = 10.0
 HISTORY_READ_SECONDS = 4.0  # well within an algorithm's deadline: it may be the one that waits
+# Alpaca ends a connection that was idle for a minute, which is just when the next cycle would use it: what is
+# sent into its end is lost, an order too
+LONGEST_IDLE_SECONDS = 15.0
 # The stream's client replaces all its defaults by these. A frozen peer is noticed in about 12 s.
 WEBSOCKET_PARAMETERS = {
     "ping_interval": 5,
@@ -60,17 +63,24 @@ UNUSABLE = (
 
 
 class _TimeoutAdapter(HTTPAdapter):
-    """Gives every request a timeout, which alpaca-py never does, and notes the rate limit's state."""
+    """Gives every request a timeout, which alpaca-py never does, and notes the rate limit's state.
+
+    A connection that was idle for long is given up for a new one.
+    """
 
     def __init__(self, budget: Budget | None) -> None:
         self._budget = budget
+        self._used_at = 0.0  # on clock.elapsed's scale
         self._read_seconds = READ_SECONDS if budget is None else HISTORY_READ_SECONDS
         super().__init__()
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
         if kwargs.get("timeout") is None:
             kwargs["timeout"] = (CONNECT_SECONDS, self._read_seconds)
+        if clock.elapsed() - self._used_at > LONGEST_IDLE_SECONDS:
+            self.close()
         response = super().send(request, *args, **kwargs)
+        self._used_at = clock.elapsed()
         if self._budget is not None:
             self._budget.note(response.headers)
         return response

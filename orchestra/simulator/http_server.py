@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from flask import Flask
 
 LARGEST_BODY = 1_000_000
-IDLE_SECONDS = 300.0
+IDLE_SECONDS = 60.0  # as Alpaca is seen to end them: what a client sends at that moment is lost
 
 
 class HttpServer(ThreadingHTTPServer):
