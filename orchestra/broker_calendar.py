@@ -1,4 +1,4 @@
-"""The broker's calendar: asked for every morning, and right where it differs from ours."""
+"""The broker's calendar: asked for every hour of a day's work, and right where it differs from ours."""
 
 import logging
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from system_databse import heartbeats
 DAYS_AHEAD = 30
 MOST_CLOSED = 5  # of ours at once, that is believed: in September 2001 it was four
 EARLIEST, LATEST = "09:30", "16:00"  # New York: what a session may last from and to
-MORNING = 8  # o'clock in New York: asked at the first look of a day, and at the first from here on
+MORNING = 8  # o'clock in New York: asked at the first look of a day, and each hour from here on
 RETRY_SECONDS = 300.0  # machine seconds after a broker that did not answer
 UNCOMPARED_RETRY_SECONDS = 5.0  # while ours was never compared: an early close may lie in it
 
@@ -26,16 +26,19 @@ Differences = dict[date, Session | None]
 
 
 class BrokerCalendar:
-    """Compares the next 30 days once a day before the open, as well as at start."""
+    """Compares the next 30 days before the open, as well as at start.
+
+    And each hour after: the NYSE has closed, and closed early, on a few minutes' notice.
+    """
 
     def __init__(self) -> None:
-        self._compared: tuple[date, bool] | None = None
+        self._compared: tuple[date, int] | None = None
         self._not_before = 0.0  # on clock.elapsed's scale
 
     def follow(self) -> None:
         """Compare if it is due, and correct ours; an unreachable broker is asked again later."""
         local = clock.now().astimezone(NEW_YORK)
-        due = (local.date(), local.hour >= MORNING)
+        due = (local.date(), max(local.hour, MORNING - 1))
         if due == self._compared or clock.elapsed() < self._not_before:
             return
         try:

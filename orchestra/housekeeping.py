@@ -4,9 +4,18 @@ import logging
 from datetime import datetime
 
 from database import arrivals
+from database.calendar import calendar
+from database.historical_pull import HistoricalFetcher
 from orchestra import daily_report
-from orchestra.base.errors import StorageFull
-from system_databse import cycle_journal, decision_journal
+from orchestra.base import clock, systemd
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageFull
+from orchestra.base.market_calendar import MINUTE
+from system_databse import (
+    card_calculations,
+    cycle_journal,
+    decision_journal,
+    system_db_manager,
+)
 
 JOURNALS_KEPT = decision_journal.KEPT
 
@@ -25,8 +34,33 @@ def after_close(now: datetime) -> None:
 def make_reports(now: datetime) -> None:
     """Make the reports that are due; one that cannot be made is in the log and stops nothing."""
     try:
+        _have_bars(now)
         daily_report.write_missing(now)
     except StorageFull:
         raise
     except Exception:
         log.exception("The daily report could not be made")
+
+
+def _have_bars(now: datetime) -> None:
+    """Fetch what came up to the last close while nobody listened: a report is kept at its last prices."""
+    running = calendar().session_at(now)
+    last = calendar().last_minute(now if running is None else running.open - MINUTE)
+    session = None if last is None else calendar().session_at(last)
+    if last is None or session is None:
+        return
+    sums = card_calculations.all_card_sums()
+    tickers = {
+        card["ticker"]
+        for card in system_db_manager.get_all_algorithms()
+        if card["status"] == "running"
+        or card["stopped_at"] >= clock.stamp(session.open)
+        or (card["id"] in sums and sums[card["id"]].shares)
+    }
+    for ticker in sorted(tickers):
+        systemd.alive()
+        try:
+            HistoricalFetcher().close_gaps([ticker], last)
+        except (ExchangeUnavailable, ForeignContents) as error:
+            log.warning("Reports are made without all bars: %s", error)
+            return

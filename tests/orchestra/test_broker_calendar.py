@@ -1,4 +1,4 @@
-"""The broker's calendar is compared once a day before the open, and wins."""
+"""The broker's calendar is compared before the open and each hour after, and wins."""
 
 import json
 import threading
@@ -110,7 +110,7 @@ def test_hours_that_are_no_sessions_are_not_believed(
     assert calendar() is nyse() and events() == []
 
 
-def test_it_is_asked_at_start_and_once_every_morning(exchange: Exchange) -> None:
+def test_it_is_asked_at_start_and_each_hour_from_the_morning_on(exchange: Exchange) -> None:
     def asked(stamp: str) -> bool:
         before = _requests(exchange)
         set_clock(stamp)
@@ -120,9 +120,25 @@ def test_it_is_asked_at_start_and_once_every_morning(exchange: Exchange) -> None
     watch = BrokerCalendar()
     assert asked("2024-06-03T13:20:00Z")
     assert not asked("2024-06-03T13:29:00Z")
-    assert not asked("2024-06-03T20:15:00Z")
+    assert asked("2024-06-03T14:00:00Z")
+    assert not asked("2024-06-03T14:59:00Z")
+    assert asked("2024-06-04T04:15:00Z")  # 00:15 in New York
+    assert not asked("2024-06-04T11:59:00Z")
+    assert asked("2024-06-04T12:00:00Z")
     assert asked("2024-06-04T13:15:00Z")
-    assert not asked("2024-06-04T13:29:00Z")
+
+
+def test_an_early_close_that_is_announced_in_the_session_is_followed(exchange: Exchange) -> None:
+    set_clock("2024-06-04T15:30:00Z")
+    watch = BrokerCalendar()
+    watch.follow()
+    exchange.faults.add({"name": "early_close", "day": "2024-06-04", "time": "11:50"})
+    set_clock("2024-06-04T15:59:00Z")
+    watch.follow()
+    assert is_market_open()
+    set_clock("2024-06-04T16:00:00Z")
+    watch.follow()
+    assert not is_market_open()
 
 
 def _requests(exchange: Exchange) -> int:
