@@ -6,10 +6,10 @@ from datetime import datetime
 from database import arrivals
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
-from orchestra import daily_report
+from orchestra import daily_report, splits
 from orchestra.base import clock, systemd
 from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageFull
-from orchestra.base.market_calendar import MINUTE
+from orchestra.base.market_calendar import MINUTE, NEW_YORK
 from system_databse import (
     card_calculations,
     cycle_journal,
@@ -57,10 +57,11 @@ def _have_bars(now: datetime) -> None:
         or card["stopped_at"] >= clock.stamp(session.open)
         or (card["id"] in sums and sums[card["id"]].shares)
     }
-    for ticker in sorted(tickers):
-        systemd.alive()
-        try:
+    try:
+        # Of these the price before the split is the one that fits their shares
+        tickers -= splits.unfollowed(tickers, now.astimezone(NEW_YORK).date())
+        for ticker in sorted(tickers):
+            systemd.alive()
             HistoricalFetcher().close_gaps([ticker], last)
-        except (ExchangeUnavailable, ForeignContents) as error:
-            log.warning("Reports are made without all bars: %s", error)
-            return
+    except (ExchangeUnavailable, ForeignContents) as error:
+        log.warning("Reports are made without all bars: %s", error)

@@ -9,6 +9,7 @@ While the record cannot be read, nothing is traded: the ledger may be in shares 
 
 import logging
 import sqlite3
+from collections.abc import Collection
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -178,6 +179,20 @@ def _forget_before(action: CorporateAction) -> None:
     if action.is_split and not corporate_actions.is_known(action):
         db_manager.forget_history(action.ticker)
         corporate_actions.note(action, settled=True)
+
+
+def unfollowed(tickers: Collection[str], day: date) -> set[str]:
+    """Return the tickers that were split, up to ``day``, and whose cards are in shares of before it.
+
+    What is fetched of them is adjusted already. Raises ExchangeUnavailable.
+    """
+    waiting = {action.ticker for action in corporate_actions.unsettled()}
+    read_on = corporate_actions.read_on()
+    if read_on == day or not tickers:
+        return waiting
+    record = _record(sorted(tickers), min(read_on or day, day) - LOOKED_BACK, day)
+    new = {each.ticker for each in record if each.is_split and not corporate_actions.is_known(each)}
+    return waiting | new
 
 
 def _oldest_cards(running: set[int]) -> dict[str, str]:

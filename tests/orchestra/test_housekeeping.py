@@ -66,6 +66,17 @@ def test_a_day_that_the_power_ended_is_reported_at_its_close(
     }
 
 
+def test_shares_of_before_a_split_are_reported_at_a_price_of_before_it(exchange: Exchange) -> None:
+    bought("NVDA", "2024-06-04T15:00:00Z")
+    before = close_at(exchange, "NVDA", "2024-06-04T18:59:00Z")
+    exchange.faults.add({"name": "split", "symbol": "NVDA", "day": "2024-06-05", "ratio": 10})
+    set_clock("2024-06-05T12:00:00Z")
+    housekeeping.make_reports(clock.now())
+    found = daily_reports.find(date(2024, 6, 4))
+    assert found is not None
+    assert found["pnl"]["total"] == pytest.approx(SHARES * (before - PRICE), abs=0.01)
+
+
 def test_a_report_is_made_without_the_bars_that_cannot_be_had(exchange: Exchange) -> None:
     bought("NVDA", "2024-06-04T15:00:00Z")
     exchange.stop()
