@@ -110,6 +110,7 @@ class RealtimeStreamer:
         self._restarts = 0
         self._mended = 0
         self._silence = ""  # why the last connection was made anew, until that is well again
+        self._ended_by = ""  # what the stream ended with that has no successor yet
 
     def subscribe(self, ticker: str) -> None:
         """Have a ticker's bars stored from now on; the first ticker starts the stream."""
@@ -176,7 +177,7 @@ class RealtimeStreamer:
             tickers=tuple(sorted(self._tickers)),
             last_bar_at=self._writer.newest,
             restarts=self._restarts,
-            trouble=(stream.trouble if stream is not None else "") or self._silence,
+            trouble=(stream.trouble if stream is not None else self._ended_by) or self._silence,
             mended=self._mended,
         )
 
@@ -230,7 +231,7 @@ class RealtimeStreamer:
             except (Exception, asyncio.CancelledError) as error:
                 if not run.ended.is_set():
                     log.warning("The stream broke: %r", error)
-            run.stream = None
+            self._ended_by, run.stream = stream.trouble, None
             if run.ended.is_set():
                 return
             failures = 0 if self._writer.received > heard else failures + 1

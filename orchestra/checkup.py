@@ -39,6 +39,7 @@ def look_over_terminal() -> Iterator[Finding]:
     looks: tuple[Callable[[], Finding], ...] = (
         lambda: _settings(chosen),
         lambda: _broker(chosen, running is not None),
+        lambda: _feed(chosen, running is not None),
         lambda: _clock(chosen),
         lambda: _disk(chosen),
         lambda: _ledger(chosen),
@@ -114,12 +115,37 @@ def _broker(chosen: Settings, runs: bool) -> Finding:
         if chosen.system_db_path.exists():
             first_contact.refuse_other_account(account)
             live_lock.refuse_unarmed_live()
+        barred = wrapper.why_no_orders()
     except ExchangeUnavailable as error:
         remedy = "Correct the keys in .env." if "keys" in str(error) else "Is there a network?"
         return Finding("broker", "down", str(error), remedy)
     except AutoTraderError as error:
         return Finding("broker", "down", str(error), "Correct .env.")
+    if barred:
+        message = f"The {account} takes no orders: {barred}."
+        return Finding("broker", "down", message, "See the account's page at the broker.")
     return Finding("broker", "ok", f"It answers: {account}.")
+
+
+def _feed(chosen: Settings, runs: bool) -> Finding:
+    """Whether the keys bring bars: that is another address than the account's, and a plan of its own."""
+    if chosen.simulated_by_default and not runs:
+        return Finding("feed", "ok", "The simulated exchange brings bars of its own.")
+    from alpaca.data.enums import DataFeed
+    from alpaca.data.requests import StockLatestBarRequest
+
+    from orchestra import exchange
+
+    feed = DataFeed(chosen.alpaca_feed)
+    try:
+        with exchange.answering():
+            request = StockLatestBarRequest(symbol_or_symbols="SPY", feed=feed)
+            exchange.data_client().get_stock_latest_bar(request)
+    except ExchangeUnavailable as error:
+        is_refused = exchange.status_of(error.__cause__) == 403
+        told = "Are the keys right? ALPACA_FEED=iex is in every plan."
+        return Finding("feed", "down", str(error), told if is_refused else "Is there a network?")
+    return Finding("feed", "ok", f"Bars come from {feed.value}.")
 
 
 def _clock(chosen: Settings) -> Finding:

@@ -18,7 +18,8 @@ HTTP_SECONDS = 5.0
 REMEDIES = {
     "orchestrator": f"{LOOK_AT} As a service: sudo systemctl restart autotrader-orchestrator",
     "workers": "See logs/orchestrator.log: an algorithm may end its process.",
-    "stream": "It is connected anew by itself. If it stays: is another program on the same keys?",
+    "stream": "It is connected anew by itself. If it stays: is another program on the same keys?"
+    " ALPACA_FEED=sip takes a paid plan.",
     "broker": "It is asked again by itself. If it stays: https://status.alpaca.markets",
     "clock": "timedatectl set-ntp true, and a network.",
     "data": "They come by themselves once the exchange answers.",

@@ -104,6 +104,7 @@ KINDS: dict[str, dict[str, tuple[Check, Any]]] = {
     "garble": {"how": (_one_of(*HOWS), "any"), "seed": (_whole, 0), **_REQUEST},
     "echo_headers": _REQUEST,  # ... is refused (401) with what it was sent in its sentence
     "cut": {"when": (_one_of("before", "after"), "after"), **_ACCEPTED_ORDER},
+    "orders_barred": {},  # the account's owner has switched its orders off
     # Orders, of one symbol or all
     "reject": _ORDER,  # after it was accepted
     "stuck": _ORDER,  # in "new", until cleared

@@ -16,7 +16,7 @@ from orchestra.simulator.market import Market
 from orchestra.simulator.matching import Matching, refuse_replacing
 from orchestra.simulator.order_request import decimal
 from orchestra.simulator.queries import choice, day, time, whole
-from orchestra.simulator.refusals import Refusal, invalid, not_found
+from orchestra.simulator.refusals import Refusal, forbidden, invalid, not_found
 from orchestra.simulator.rest import body_of_request
 
 MOST_ORDERS = 500
@@ -65,7 +65,9 @@ class TradingRoutes:
     def account(self) -> Response:
         with self._account.lock:
             self._matching.settle()
-            return jsonify(answers.account(self._account, self._market, clock.now()))
+            shown = answers.account(self._account, self._market, clock.now())
+            shown["trade_suspended_by_user"] = bool(self._faults.standing("orders_barred"))
+            return jsonify(shown)
 
     def history(self) -> Response:
         with self._account.lock:
@@ -95,6 +97,8 @@ class TradingRoutes:
         body = body_of_request()
         named = body if isinstance(body, dict) else {}
         symbol, client_id = str(named.get("symbol")), str(named.get("client_order_id"))
+        if self._faults.take("orders_barred"):
+            raise forbidden("new orders are rejected by user request")
         stall = self._faults.take("stall", symbol=symbol)
         if stall is None:
             return self._order(self._matching.submit(body))

@@ -25,6 +25,7 @@ from orchestra.simulator import Exchange
 from tests.conftest import Configure
 from tests.database.conftest import bar
 from tests.exchange_fixture import free_port, running_exchange
+from tests.processes import until
 
 MANY = ("AAPL", "AMZN", "BAC", "F", "KO", "MSFT", "NVDA", "QQQ", "SPY", "TSLA")
 PATIENCE = 15.0  # machine seconds a test waits for what must happen
@@ -275,6 +276,23 @@ def test_a_stream_that_alpaca_py_gives_up_on_is_started_again(
         streamer.subscribe("AAPL")
         assert subscribed.wait(PATIENCE)
         assert streamer.status().restarts == 1
+        streamer.stop()
+
+
+def test_it_says_what_alpaca_py_gives_up_on(
+    configure: Configure, streamer: RealtimeStreamer
+) -> None:
+    def attend(connection: ServerConnection) -> None:
+        say(connection, T="success", msg="connected")
+        connection.recv()
+        say(connection, T="error", code=409, msg="insufficient subscription")
+
+    with peer(configure, attend):
+        streamer.subscribe("AAPL")
+        until(lambda: streamer.status().restarts == 1)
+        assert streamer.status().message == (
+            "Not connected: insufficient subscription; 1 tickers wait for bars."
+        )
         streamer.stop()
 
 

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from orchestra import checkup
+from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import OrderRefused
 from orchestra.base.settings import ROOT, Settings
 from orchestra.first_aid import Finding
 from system_databse import backups, system_db_manager
@@ -159,6 +161,31 @@ def test_keys_that_the_broker_refuses() -> None:
         found = look()["broker"]
         assert found.status == "down" and "refuses the keys" in found.message
         assert found.remedy == "Correct the keys in .env."
+
+
+def test_an_account_that_takes_no_orders() -> None:
+    with running_exchange() as exchange:
+        wrapper = AlpacaWrapper()
+        exchange.faults.add({"name": "orders_barred"})
+        with pytest.raises(OrderRefused, match="rejected by user request"):
+            wrapper.place_market_buy("AAPL", 1)
+        found = look()["broker"]
+        assert found.status == "down"
+        assert found.message.endswith("takes no orders: trade suspended by user.")
+        exchange.faults.clear()
+        assert look()["broker"].status == "ok"
+
+
+def test_keys_that_bring_no_bars() -> None:
+    with running_exchange() as exchange:
+        assert look()["feed"] == Finding("feed", "ok", "Bars come from iex.")
+        exchange.faults.add({"name": "unauthorized", "path": "/v2/stocks"})
+        found = look()
+        assert found["broker"].status == "ok"
+        assert (found["feed"].status, found["feed"].remedy) == (
+            "down",
+            "Are the keys right? ALPACA_FEED=iex is in every plan.",
+        )
 
 
 def test_an_exchange_out_of_reach_and_another_account() -> None:
