@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestra import catalog, forgotten, parameters, subject
+from orchestra import catalog, forgotten, machine_clock, parameters, subject
 from orchestra.base import clock
 from orchestra.base.errors import AutoTraderError, BadInput
 from orchestra.catalog import CatalogEntry
@@ -44,6 +44,7 @@ def check(
             chosen = parameters.chosen(parameters.declared(entry.parameters), values)
             report["parameters"] = chosen
             report["forgotten"] = forgotten.attributes(path)
+            report["machine_clock"] = machine_clock.warnings(path)
             card = Subject(path, ticker, capital, chosen)
             length = minutes + 2 * min(minutes, SAMPLES)
             with click.progressbar(length=length, label="Rehearsing", file=sys.stderr) as bar:
@@ -65,6 +66,7 @@ def _described(path: Path, entry: CatalogEntry, ticker: str) -> Report:
         "error": entry.error,
         "parameters": {},
         "forgotten": [],
+        "machine_clock": [],
         "ticker": ticker,
     }
 
@@ -174,6 +176,7 @@ def _warnings(report: Report) -> list[str]:
         " What it must remember comes from its transactions."
         for name in report["forgotten"]
     ]
+    found += report["machine_clock"]
     if report.get("printed"):
         found.append("It prints; nobody sees that on the wall. A reason is shown on the card.")
     if report.get("left_changed"):

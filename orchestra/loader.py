@@ -46,16 +46,17 @@ class _Loaded:
 _loaded: dict[Path, _Loaded] = {}
 
 
-def load_algorithm(name: str) -> Any:
+def load_algorithm(name: str, *, anew: bool = False) -> Any:
     """Return the class ``Algorithm`` of the file ``name``.py. Raises AlgorithmFailed.
 
+    ``anew``: import it in any case, so that it knows nothing of what it did before.
     An exception at import passes through as it is, with the file's own traceback.
     """
     path = settings.current().algorithms_dir / f"{name}.py"
     file = signature(path)
     if file is None:
         raise AlgorithmFailed(f"There is no file {path.name} in {path.parent}")
-    known = _loaded.get(path)
+    known = None if anew else _loaded.get(path)
     if known is None:
         file = _await_rest(path, file)
     if known is None or _is_outdated(known, file):

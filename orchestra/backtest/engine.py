@@ -35,6 +35,11 @@ class Trade:
     price: float
     ended: int
 
+    @property
+    def minute(self) -> str:
+        """The stamp of the minute in which it was decided and filled."""
+        return f"{self.timestamp[:17]}00Z"
+
 
 @dataclass(frozen=True)
 class Decided:

@@ -21,13 +21,18 @@ class FillRule:
     def price(self, side: str, rows: list[Row], ended: int, minute: str) -> float:
         """Dollars a share in the minute with this stamp, when ``ended`` of the rows have ended."""
         raw = rows[ended - 1][CLOSE]
-        if self.name == "open" and ended < len(rows) and rows[ended][0] == minute:
+        if self.name == "open" and self.has_bar(rows, ended, minute):
             raw = rows[ended][OPEN]
         if not self.slippage_bps:
             return float(raw)
         slippage = Decimal(str(self.slippage_bps)) / 10_000
         worse = 1 + slippage if side == "buy" else 1 - slippage
         return float(max(TICK, (Decimal(str(raw)) * worse).quantize(TICK, ROUND_HALF_UP)))
+
+    @staticmethod
+    def has_bar(rows: list[Row], ended: int, minute: str) -> bool:
+        """Whether there is a bar of the minute in progress, the one after the ``ended`` ones."""
+        return ended < len(rows) and rows[ended][0] == minute
 
     def __str__(self) -> str:
         where = "the last close" if self.name == "close" else "the next bar's open"

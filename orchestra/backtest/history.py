@@ -1,11 +1,12 @@
 """Which sessions a backtest covers, and their stored bars; what is missing is fetched first."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import takewhile
 
-from database import bars, db_manager, past_bars, schema
+from database import bars, db_manager, gaps, past_bars, schema
 from database.bars import Row
 from database.calendar import calendar
 from orchestra.backtest.play import Past
@@ -69,8 +70,12 @@ def read(
 
     def load(other: str) -> list[Row]:
         found = past_bars.read(connection, other, begin, last)
+        missing = _missing(connection, other, begin, last)
         if not found:
             notes.append(f"It asks for {other}, of which no bars are stored in this time.")
+        elif missing:
+            brought = f"python -m orchestra fetch {other} --start {begin[:10]} brings it"
+            notes.append(f"It asks for {other}, of which {_told(missing)}: {brought}.")
         return found
 
     rows = before + rows
@@ -104,10 +109,7 @@ def _complete(ticker: str, first: str, last: str, fetching: Fetching, patient: b
     missing = _minutes(db_manager.check_data_exists(ticker, first, last))
     if not missing:
         return []
-    what = f"{missing:,} minutes of history are missing and count"
-    if missing == 1:
-        what = "1 minute of history is missing and counts"
-    return [f"{what} as without a trade: {cause}"]
+    return [f"{_told(missing)}: {cause}"]
 
 
 def _warm_up(ticker: str, first: str, warmup: int) -> list[Row]:
@@ -118,6 +120,20 @@ def _warm_up(ticker: str, first: str, warmup: int) -> list[Row]:
         ticker, "last_n_bars", n=warmup, before_timestamp=first
     )
     return [tuple(bar.values()) for bar in found]
+
+
+def _missing(connection: sqlite3.Connection, ticker: str, first: str, last: str) -> int:
+    """The open minutes of which nothing is stored; asked past db_manager, which answers as of the past."""
+    span = gaps.within(clock.parse(first), clock.parse(last))
+    return (
+        sum(high - low + 1 for low, high in gaps.missing(connection, ticker, span)) if span else 0
+    )
+
+
+def _told(missing: int) -> str:
+    if missing == 1:
+        return "1 minute of history is missing and counts as without a trade"
+    return f"{missing:,} minutes of history are missing and count as without a trade"
 
 
 def _minutes(ranges: list[tuple[str, str]]) -> int:

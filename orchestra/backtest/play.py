@@ -135,10 +135,13 @@ def _recorded(
 
 
 def _algorithm(subject: Subject, longest: float) -> type:
-    """The file's class; whatever goes wrong in importing it is told in a line."""
+    """The file's class; whatever goes wrong in importing it is told in a line.
+
+    It is imported anew: what a run over later minutes has left in a module's variables is the future.
+    """
     try:
         with deadline.enforced(longest, lambda: 0):
-            algorithm: type = loader.load_algorithm(subject.path.stem)
+            algorithm: type = loader.load_algorithm(subject.path.stem, anew=True)
         return algorithm
     except AlgorithmFailed:
         raise

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra import decision
+from orchestra import decision, machine_clock
 from orchestra.backtest import history
 from orchestra.backtest.engine import INTERRUPTED, Engine, Run
 from orchestra.backtest.fills import CLOSE, FillRule
@@ -108,10 +108,11 @@ def backtest(
     yardstick = equity(rows, found.warmup, kept, capital)
     measured = measures(own, run.trades, capital)
     measured["buy_and_hold"] = measures(yardstick, kept, capital)
-    return Result(subject, found, fill, run, own, yardstick, measured, _notes(run, found))
+    notes = _notes(subject, run, found, fill)
+    return Result(subject, found, fill, run, own, yardstick, measured, notes)
 
 
-def _notes(run: Run, found: History) -> list[str]:
+def _notes(subject: Subject, run: Run, found: History, fill: FillRule) -> list[str]:
     """What a reader of the figures must know, in sentences, the gravest first."""
     notes = []
     if run.stopped:
@@ -120,8 +121,21 @@ def _notes(run: Run, found: History) -> list[str]:
     return [
         *notes,
         *_counted("Failed", run.failed),
+        *machine_clock.warnings(subject.path),
         *found.notes,
+        *_not_at_the_open(run, found, fill),
         *_counted("Not filled", run.refused),
+    ]
+
+
+def _not_at_the_open(run: Run, found: History, fill: FillRule) -> list[str]:
+    """How many fills were not what ``open`` promises."""
+    count = sum(not fill.has_bar(found.rows, each.ended, each.minute) for each in run.trades)
+    if fill.name != "open" or not count:
+        return []
+    return [
+        f"{count:,} of {len(run.trades):,} trades were filled at the last close instead: there is no bar of"
+        " their minute."
     ]
 
 

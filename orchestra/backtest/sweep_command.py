@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from orchestra import catalog, parameters, subject
+from orchestra import catalog, machine_clock, parameters, subject
 from orchestra.backtest import research, sweep
 from orchestra.backtest.command import read_history
 from orchestra.backtest.fills import FillRule
@@ -59,7 +59,8 @@ def run(
                 ClusterWorkers(work, scheduler) if scheduler else LocalWorkers(work, workers)
             )
             tried, lost = _try_all(by, choices)
-            report = report_of(work, tried, len(choices), found.notes, lost)
+            notes = [*machine_clock.warnings(path), *found.notes]
+            report = report_of(work, tried, len(choices), notes, lost)
             click.echo(json.dumps(report) if as_json else "\n".join(lines(report)))
             _write(report, csv_file, plot)
     except BadInput as error:

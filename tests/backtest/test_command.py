@@ -318,6 +318,53 @@ def test_stdout_is_one_object_whatever_the_file_prints(write: Write) -> None:
     assert not settings.current().system_db_path.exists()
 
 
+def test_fills_that_are_none_at_an_open_are_counted(write: Write) -> None:
+    """Bars in every second minute only, and none after the last one."""
+    rows = [row(stamp, 100 + n, 90 + n) for n, stamp in enumerate(minutes(DAY, 390))]
+    found = in_memory(rows[:10] + rows[10::2], DAY)
+    path = write(
+        "return ('buy', 1) if current_time[11:16] in '13:35 13:41 13:42 20:00' else ('hold', 0)"
+    )
+    subject = Subject(path, "AAPL", 10_000.0, {})
+    result = backtest(subject, found, FillRule("open"))
+    assert [each.price for each in result.run.trades] == [95.0, 110.0, 102.0]
+    assert result.notes == [
+        "1 of 3 trades were filled at the last close instead: there is no bar of their minute."
+    ]
+    assert backtest(subject, found, FillRule("close")).notes == []
+
+
+@pytest.mark.parametrize(
+    ("before", "read", "named"),
+    [
+        ("from datetime import datetime, timezone", "datetime.now(timezone.utc)", "datetime.now"),
+        ("import datetime as dt", "dt.datetime.utcnow()", "datetime.utcnow"),
+        ("from datetime import datetime as dt", "dt.now()", "dt.now"),
+        ("import time", "time.time()", "time.time"),
+        ("import pandas as pd", "pd.Timestamp.now()", "Timestamp.now"),
+    ],
+)
+def test_an_algorithm_that_reads_the_machines_clock_is_told_where(
+    write: Write, before: str, read: str, named: str
+) -> None:
+    store(climb(390))
+    path = write(f"now = {read}\nreturn ('hold', 0)", f"{before}\n")
+    sentence = (
+        f"It reads this machine's clock: line 11 ({named}). In a backtest that is today, whatever the"
+        " minute it is asked in: take current_time instead."
+    )
+    assert answered(path, "AAPL", *ONE_DAY)["notes"] == [sentence]
+
+
+def test_the_markets_clock_and_a_given_time_are_not_the_machines(write: Write) -> None:
+    store(climb(390))
+    path = write(
+        "clock.now(), time.localtime(0), datetime.fromisoformat(current_time)\nreturn ('hold', 0)",
+        "import time\nfrom datetime import datetime\nfrom orchestra.base import clock\n",
+    )
+    assert answered(path, "AAPL", *ONE_DAY)["notes"] == []
+
+
 WAITING = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"
 
 

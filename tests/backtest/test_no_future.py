@@ -1,14 +1,18 @@
 """An algorithm that cheats is given nothing; one that writes into what it was given fools only itself."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from database import db_manager
+from orchestra.__main__ import main
 from orchestra.base import settings
 from system_databse import system_db_manager
 from tests.backtest.conftest import DAY, Write, answered, in_memory, minutes, played, row
-from tests.backtest.test_command import store
+from tests.backtest.test_command import climb, store
 
 LATER = "'2030-01-01T00:00:00Z'"
 ROWS = [row(stamp, 100 + n % 7, 100 + n % 5) for n, stamp in enumerate(minutes(DAY, 60))]
@@ -146,3 +150,46 @@ def test_other_tickers_are_seen_again_where_it_wrote_into_its_data(write: Write)
     )
     found = answered(path, "AAPL", "--start", DAY, "--end", DAY)
     assert (found["stopped"], len(found["trades"])) == ("", 390)
+
+
+def test_what_is_missing_of_another_ticker_is_said(write: Write) -> None:
+    """The wall would fetch it."""
+    store(climb(390))
+    store(climb(390)[:100], last="2024-06-04T15:09:00Z", ticker="SPY")
+    path = write("db_manager.get_latest_price('SPY')\nreturn ('hold', 0)")
+    assert answered(path, "AAPL", "--start", DAY, "--end", DAY)["notes"] == [
+        "It asks for SPY, of which 290 minutes of history are missing and count as without a trade:"
+        " python -m orchestra fetch SPY --start 2024-06-04 brings it."
+    ]
+
+
+REMEMBERS = (
+    "later = any(each > current_time for each in seen)\n"
+    "seen.append(current_time)\n"
+    "{writes}return ('buy', 1) if later else ('hold', 0)"
+)
+
+
+def test_what_its_module_remembers_of_a_first_run_is_gone_in_the_second(write: Write) -> None:
+    """It is run twice, for it writes into its data: it would know the future otherwise."""
+    store(climb(390))
+    writes = "db_manager.get_data_for_algorithm(self.ticker, 'last_n_bars', n=1)[0]['mine'] = 1\n"
+    path = write(REMEMBERS.format(writes=writes), "seen = []\n")
+    found = answered(path, "AAPL", "--start", DAY, "--end", DAY)
+    assert (found["asked"], found["trades"]) == (390, [])
+
+
+def test_what_its_module_remembers_of_one_choice_is_gone_in_the_next(write: Write) -> None:
+    """And of the whole time in each part, by which the walk forward chooses."""
+    store(climb(780))
+    path = write(REMEMBERS.format(writes=""), "seen = []\n")
+    parameters = "    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n"
+    path.write_text(
+        path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
+    )
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    times = ("--start", "2024-06-03", "--end", str(DAY), "--parts", "2")
+    more = (*times, "--set", "at=1:3:1", "--workers", "1", "--json")
+    done = CliRunner().invoke(main, ["sweep", str(path), "AAPL", *more])
+    choices = json.loads(done.stdout)["choices"]
+    assert [(each["trades"], each["parts"]) for each in choices] == [(0, [0.0, 0.0])] * 3

@@ -125,6 +125,15 @@ def test_what_its_object_is_to_remember_is_named(folder: Path) -> None:
     ]
 
 
+def test_a_look_at_the_machines_clock_is_named(folder: Path) -> None:
+    path = write(folder, "import datetime\nnow = datetime.datetime.now()\nreturn ('hold', 0)")
+    line = 1 + path.read_text().splitlines().index("        now = datetime.datetime.now()")
+    assert checked(path, "--minutes", "5", code=0)["warnings"] == [
+        f"It reads this machine's clock: line {line} (datetime.now). In a backtest that is today,"
+        " whatever the minute it is asked in: take current_time instead."
+    ]
+
+
 def test_what_it_starts_ends_with_its_check(folder: Path, tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     path = write(

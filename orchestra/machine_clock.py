@@ -1,0 +1,41 @@
+"""Where an algorithm reads the machine's clock: in the past, and in a demo, that is not the market's."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+READS = {
+    *(("datetime", name) for name in ("now", "today", "utcnow")),
+    *(("Timestamp", name) for name in ("now", "today", "utcnow")),
+    ("date", "today"),
+    ("time", "time"),
+    ("time", "time_ns"),
+}
+
+
+def warnings(path: Path) -> list[str]:
+    """A sentence that names each line, or none. Read from the source; nothing is run."""
+    found = [f"line {line} ({name})" for line, name in sorted(_reads(path))]
+    if not found:
+        return []
+    return [
+        f"It reads this machine's clock: {', '.join(found)}. In a backtest that is today, whatever the"
+        " minute it is asked in: take current_time instead."
+    ]
+
+
+def _reads(path: Path) -> Iterator[tuple[int, str]]:
+    """Calls such as datetime.now(), datetime.datetime.now() and dt.now() after an import as dt."""
+    tree = ast.parse(path.read_bytes())
+    imported = {
+        each.asname or each.name: each.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for each in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner, name = node.func.value, node.func.attr
+            of = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+            if (imported.get(of, of), name) in READS:
+                yield node.lineno, f"{of}.{name}"
