@@ -13,6 +13,7 @@ from orchestra.parameters import declared
 
 # Of a file, in bytes: reading it takes some 450 times as much memory, and the page's server has little
 LARGEST_SOURCE = 256_000
+NAMED = "a file's name takes letters, digits and _ only, and begins with no digit"
 TOO_LARGE = f"it is larger than {LARGEST_SOURCE // 1000} kB: keep its data in a file beside it"
 
 
@@ -63,7 +64,7 @@ def describe(path: Path) -> CatalogEntry:
     """Read one file, wherever it lies."""
     name = path.stem
     if not name.isidentifier():
-        return CatalogEntry(name, name, error=f"{path.name}: a file's name must be a Python name")
+        return CatalogEntry(name, name, error=f"{path.name}: {NAMED}")
     try:
         if path.stat().st_size > LARGEST_SOURCE:
             return CatalogEntry(name, name, error=TOO_LARGE)
@@ -73,13 +74,16 @@ def describe(path: Path) -> CatalogEntry:
         return CatalogEntry(name, name, error=f"line {line}: {getattr(error, 'msg', error)}")
     except (RecursionError, MemoryError):  # so Python's parser says it
         return CatalogEntry(name, name, error="its source is nested too deeply to be read")
-    algorithm = next(
-        (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Algorithm"), None
-    )
-    if algorithm is None:
+    algorithm = _named(tree.body, "Algorithm")
+    if not isinstance(algorithm, ast.ClassDef):
         return CatalogEntry(name, name, error="has no class Algorithm")
-    has_run = any(isinstance(n, ast.FunctionDef) and n.name == "run" for n in algorithm.body)
-    if not has_run and not algorithm.bases:  # it may be inherited, which only running it would show
+    run = _named(algorithm.body, "run")
+    if isinstance(run, ast.AsyncFunctionDef):
+        return CatalogEntry(
+            name, name, error=f"line {run.lineno}: run must be a plain def, no async"
+        )
+    # It may be inherited, which only running it would show
+    if not isinstance(run, ast.FunctionDef) and not algorithm.bases:
         return CatalogEntry(name, name, error="its class Algorithm has no method run")
     try:
         constants = _constants(algorithm)
@@ -94,6 +98,11 @@ def describe(path: Path) -> CatalogEntry:
         description=str(constants.get("description") or described.partition("\n")[0]),
         parameters=parameters or {},
     )
+
+
+def _named(body: list[ast.stmt], name: str) -> ast.stmt | None:
+    """The class or function of a name; of several the last, as for Python."""
+    return next((each for each in reversed(body) if getattr(each, "name", "") == name), None)
 
 
 def _constants(algorithm: ast.ClassDef) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from database import db_manager
 from database.calendar import calendar
 from database.session_data import session_data
+from orchestra import headlines
 from orchestra.backtest import parity
 from orchestra.base import clock, disk, memory, settings
 from orchestra.base.errors import NotFound
@@ -96,7 +97,7 @@ def of_session(
         "replay": again,
         "drift": _drift(),
         "restarts": _number(told, "restarted"),
-        "events": told,
+        "events": [{**each, "message": headlines.of_event(each)} for each in told],
         "memory_mb": memory_mb,
         "written_mb": _written(session.day),
         "databases": {

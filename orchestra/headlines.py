@@ -27,11 +27,14 @@ def headline(item: Item) -> tuple[str, str]:
         return "refusals", _refusal(fields)
     if item.kind == "report":
         return "close", _report(fields)
-    # Of a traceback its last line
+    return OF_EVENT.get(fields["kind"], "problems"), of_event(fields)
+
+
+def of_event(fields: dict[str, Any]) -> str:
+    """An event's sentence, of a traceback its last line, and the card that it is about."""
     message = str(fields["message"]).rstrip().rpartition("\n")[2]
     about = f"Card {fields['algorithm_id']} {fields['ticker'] or ''}".rstrip()
-    topic = OF_EVENT.get(fields["kind"], "problems")
-    return topic, message if fields["algorithm_id"] is None else f"{about}: {message}"
+    return message if fields["algorithm_id"] is None else f"{about}: {message}"
 
 
 def _fill(row: dict[str, Any]) -> str:

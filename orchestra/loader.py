@@ -69,17 +69,20 @@ def load_algorithm(name: str, *, anew: bool = False) -> Any:
 
 
 def blame(error: BaseException, own: str) -> str:
-    """An algorithm's error in a line, with the line of its own file (named ``own``) that it came from."""
+    """An algorithm's error in a line, with the line of its own file (named ``own``) that it came from.
+
+    Where that called another file of its folder, and the error is from there, its line follows.
+    """
     if isinstance(error, SyntaxError):
         return f"{Path(error.filename or own).name} line {error.lineno}: {error.msg}"
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).name == own
+    frames = [
+        (Path(each.filename), each.lineno) for each in traceback.extract_tb(error.__traceback__)
     ]
-    where = f"{own} line {lines[-1]}: " if lines else ""
+    folders = {path.parent for path, _ in frames if path.name == own}
+    lines = {path.name: line for path, line in frames if path.parent in folders}  # the last of each
+    where = ", ".join(f"{name} line {line}" for name, line in lines.items())
     told = str(error) or (OUT_OF_MEMORY if isinstance(error, MemoryError) else "")
-    return f"{where}{type(error).__name__}: {told}"
+    return f"{where}{': ' if where else ''}{type(error).__name__}: {told}"
 
 
 def summary(error: BaseException, own: str) -> str:

@@ -77,7 +77,9 @@ def _declaration(name: object, spec: object) -> Parameter:
         raise BadInput(f"Parameter {name}: expected a dict of {', '.join(REQUIRED)} and title.")
     for key in REQUIRED:
         if key not in spec:
-            raise BadInput(f"Parameter {name}: {key} is missing.")
+            raise BadInput(
+                f"Parameter {name}: {key} is missing; it takes the numbers {', '.join(REQUIRED)}."
+            )
     unknown = [key for key in spec if key not in (*REQUIRED, "title")]
     if unknown:
         raise BadInput(

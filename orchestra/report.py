@@ -60,15 +60,7 @@ def lines(found: Report) -> list[str]:
         ),
     ]
     return told + [
-        f"{event['timestamp']} {event['kind']}: {event['message']}" for event in _told(found)
-    ]
-
-
-def _told(found: Report) -> list[dict[str, Any]]:
-    """Its events, a traceback cut to its last line."""
-    return [
-        {**event, "message": event["message"].rstrip().rpartition("\n")[2]}
-        for event in found["events"]
+        f"{event['timestamp']} {event['kind']}: {event['message']}" for event in found["events"]
     ]
 
 

@@ -1,4 +1,4 @@
-"""Three strikes: a card whose algorithm failed three times in a row is paused until its file changes.
+"""Three strikes: a card whose file failed three times in a row is paused until that changes.
 
 So is a card whose file is gone. One tap with the PIN resumes a paused card as well.
 """
@@ -17,13 +17,18 @@ STRIKES = 3
 GONE = "gone"
 
 log = logging.getLogger("autotrader.orchestrator")
-_failures: dict[int, int] = {}  # in a row, by card
+_failures: dict[int, tuple[int, str]] = {}  # by card: how many in a row, and of which file
 
 
 def count(card: dict[str, Any], result: "Result") -> None:
-    """Count a failure; the third in a row pauses the card with what went wrong."""
-    failures = _failures.get(card["id"], 0) + 1
-    _failures[card["id"]] = failures
+    """Count a failure; the third in a row pauses the card with what went wrong.
+
+    A file that was changed meanwhile, while it ran too, begins anew: what failed is not what is there.
+    """
+    file = _file_of(card["algorithm_type"])
+    failures, failed = _failures.get(card["id"], (0, file))
+    failures = failures + 1 if file == failed else 1
+    _failures[card["id"]] = (failures, file)
     if failures >= STRIKES:
         _pause(card, f"Failed {STRIKES} times in a row. {result.summary}")
         heartbeats.record_event("paused", result.failure, card["id"])

@@ -68,8 +68,9 @@ def fills(first: datetime, last: datetime) -> list[dict[str, Any]]:
 def events(since: datetime, before: datetime) -> list[dict[str, Any]]:
     """Return the events at or after ``since`` and before ``before``, oldest first."""
     rows = system_db_manager.ledger().execute(
-        "SELECT timestamp, kind, algorithm_id, message FROM events"
-        " WHERE timestamp >= ? AND timestamp < ? ORDER BY id",
+        "SELECT e.timestamp, e.kind, e.algorithm_id, c.ticker, e.message FROM events e"
+        " LEFT JOIN algorithm_instances c ON c.id = e.algorithm_id"
+        " WHERE e.timestamp >= ? AND e.timestamp < ? ORDER BY e.id",
         (clock.stamp(since), clock.stamp(before)),
     )
     return [dict(row) for row in rows]

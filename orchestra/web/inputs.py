@@ -50,7 +50,9 @@ def parameters_of(body: dict[str, Any], algo_type: str) -> dict[str, int | float
     if found is None:
         raise ApiError(404, "no_such_algorithm", f"There is no algorithm named {algo_type}.")
     if found.error is not None:
-        raise ApiError(422, "broken_algorithm", f"{algo_type} cannot run: {found.error}.")
+        raise ApiError(
+            422, "broken_algorithm", f"{algo_type} cannot run: {found.error.rstrip('.')}."
+        )
     return chosen(declared(found.parameters), body.get("parameters"))
 
 

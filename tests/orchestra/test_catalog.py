@@ -38,6 +38,10 @@ def test_files_are_described_without_running_them(folder: Path) -> None:
         ("def broken(:\n", "line 1: "),
         ("x = 1\n", "has no class Algorithm"),
         ("class Algorithm: pass\n", "its class Algorithm has no method run"),
+        (
+            "class Algorithm:\n    async def run(self, at, algo_id): ...\n",
+            "line 2: run must be a plain def",
+        ),
     ],
 )
 def test_a_file_that_cannot_run_is_listed_with_its_error(
@@ -47,6 +51,13 @@ def test_a_file_that_cannot_run_is_listed_with_its_error(
     entry = catalog.find("broken")
     assert entry is not None and entry.error is not None
     assert entry.error.startswith(error)
+
+
+def test_of_a_class_written_twice_the_one_that_runs_is_described(folder: Path) -> None:
+    old = "class Algorithm:\n    title = 'Old'\n"
+    new = "class Algorithm:\n    title = 'New'\n    def run(self, current_time, algo_id): ...\n"
+    (folder / "mine.py").write_text(old + new)
+    assert [(entry.title, entry.error) for entry in catalog.catalog()] == [("New", None)]
 
 
 def test_a_changed_file_is_read_again(folder: Path) -> None:

@@ -182,11 +182,16 @@ def test_a_split_before_the_open_is_no_profit(card: int) -> None:
 def test_what_a_person_should_know_is_in_it(card: int) -> None:
     set_clock(minute(50))
     heartbeats.record_event("brake", "Lost 500.00 today", card)
+    heartbeats.record_event("paused", "Traceback (most ...\n  File ...\nKeyError: 'clos'\n", card)
     heartbeats.record_event("restarted", "The trader was started again.")
     card_states.set_state(card, "frozen", "The broker holds 3 NVDA, the ledger 6.")
     set_clock(AFTER)
     found = made()
-    assert [event["kind"] for event in found["events"]] == ["brake", "restarted"]
+    assert [(event["kind"], event["message"]) for event in found["events"]] == [
+        ("brake", f"Card {card} NVDA: Lost 500.00 today"),
+        ("paused", f"Card {card} NVDA: KeyError: 'clos'"),
+        ("restarted", "The trader was started again."),
+    ]
     assert found["restarts"] == 1
     assert [each["reason"] for each in found["drift"]] == ["The broker holds 3 NVDA, the ledger 6."]
     assert found["memory_mb"] > 1

@@ -33,7 +33,10 @@ def test_a_declaration_is_read() -> None:
         ({"run": {}}, "A parameter cannot be named run: that name has another meaning."),
         ({"_x": {}}, "A parameter cannot be named _x: that name has another meaning."),
         ({"n": 5}, "Parameter n: expected a dict of default, min, max and title."),
-        ({"n": {"default": 5, "min": 1}}, "Parameter n: max is missing."),
+        (
+            {"n": {"default": 5, "min": 1}},
+            "Parameter n: max is missing; it takes the numbers default, min, max.",
+        ),
         (
             {"n": {"default": 5, "min": 1, "max": 9, "step": 1}},
             "Parameter n: 'step' means nothing; it takes default, min, max and title.",

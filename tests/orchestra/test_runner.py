@@ -117,6 +117,11 @@ def test_what_it_imports_from_its_folder_decides_at_once_too(
         rest(folder / "common.py")
         found = results(runner, tasks)
         assert {r.answer for r in found.values()} == {Decision("buy", shares)}
+    (folder / "common.py").write_text("def shares():\n    return {}['clos']\n")
+    rest(folder / "common.py")
+    told = {r.summary.partition(" line ")[::2] for r in results(runner, tasks).values()}
+    assert {own for own, _ in told} == {"first.py", "second.py"}
+    assert all(where.endswith(", common.py line 2: KeyError: 'clos'") for _, where in told)
     (folder / "common.py").unlink()
     assert {r.summary for r in results(runner, tasks).values()} == {
         "first.py line 3: ModuleNotFoundError: No module named 'common'",

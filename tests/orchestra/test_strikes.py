@@ -66,6 +66,17 @@ def test_a_changed_file_resumes_its_card(card: dict[str, Any], file: Path) -> No
     assert state(card) is None
 
 
+def test_a_file_mended_while_it_fails_begins_anew(card: dict[str, Any], file: Path) -> None:
+    """It hangs, say, and is ended seconds after its author has saved it: the mended one is asked."""
+    fail(card, 2)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    fail(card, 1)
+    strikes.resume_changed_files([card])
+    assert state(card) is None
+    fail(card, 2)
+    assert state(card) == "paused: Failed 3 times in a row. mine.py line 3: Oops"
+
+
 def test_a_file_that_is_gone_pauses_and_one_that_is_back_resumes(
     card: dict[str, Any], file: Path
 ) -> None:

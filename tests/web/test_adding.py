@@ -109,6 +109,15 @@ def test_an_algorithm_that_cannot_run_is_refused(
     change(ALGORITHMS_DIR=folder)
     body = assert_error(api.add(algorithm_type="half"), 422, "broken_algorithm")
     assert "half" in body["error"] and "line 1" in body["error"]
+    (folder / "flag.py").write_text(
+        "class Algorithm:\n"
+        "    parameters = {'on': {'default': 1, 'max': 1}}\n"
+        "    def run(self, current_time, algo_id): ...\n"
+    )
+    body = assert_error(api.add(algorithm_type="flag"), 422, "broken_algorithm")
+    assert body["error"] == (
+        "flag cannot run: Parameter on: min is missing; it takes the numbers default, min, max."
+    )
     assert api.cards() == []
 
 
