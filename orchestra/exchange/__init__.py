@@ -187,7 +187,10 @@ def answering() -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise ExchangeUnavailable(f"The exchange answered {describe(error)}") from error
+        said = f"The exchange answered {describe(error)}"
+        if error.status_code == 401:  # keys made anew at the broker end these, also while we run
+            said += " Check ALPACA_API_KEY and ALPACA_SECRET in .env, and start again."
+        raise ExchangeUnavailable(said) from error
     except (requests.ConnectionError, requests.Timeout) as error:
         log.debug("%s", error)
         raise ExchangeUnavailable("The exchange cannot be reached.") from error

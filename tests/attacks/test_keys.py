@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import logs, settings
+from orchestra.base.errors import ExchangeUnavailable
 from system_databse import system_db_manager
-from tests.exchange_fixture import change, free_port
+from tests.exchange_fixture import change, free_port, running_exchange
 from tests.processes import Part, Terminal, running_terminal, until
 from tests.web.conftest import close_logs
 
@@ -103,6 +105,17 @@ def test_keys_that_are_refused_at_the_start_are_not_told_either(tmp_path: Path) 
     assert "check ALPACA_API_KEY, ALPACA_SECRET" in everything
     for key in (*wrong.values(), KEY, SECRET):
         assert key not in everything
+
+
+def test_keys_that_end_under_a_running_terminal_are_named_with_what_to_do() -> None:
+    with running_exchange(ALPACA_API_KEY=KEY, ALPACA_SECRET=SECRET) as exchange:
+        wrapper = AlpacaWrapper()
+        wrapper.get_time()
+        exchange.faults.add({"name": "unauthorized"})
+        with pytest.raises(
+            ExchangeUnavailable, match=r"401.*Check ALPACA_API_KEY and ALPACA_SECRET"
+        ):
+            wrapper.get_time()
 
 
 def test_a_traceback_in_a_log_is_without_them(tmp_path: Path) -> None:
