@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from alpaca.common.rest import RESTClient
 
 TRADABLE = {"status": "active", "asset_class": "us_equity"}
-# What an account is barred from, in its own fields; the last is the owner's own switch at the broker
-BARS = ("account_blocked", "trading_blocked", "trade_suspended_by_user")
+# An account's fields that keep it from trading; the last is the owner's own switch at the broker
+BLOCKS = ("account_blocked", "trading_blocked", "trade_suspended_by_user")
 
 
 class AccountReader:
@@ -65,10 +65,7 @@ class AccountReader:
         """Say why the account takes no orders; empty where it does. Raises ExchangeUnavailable."""
         with exchange.answering():
             account = figures.mapping(self._client().get("/account"))
-        barred = [name.replace("_", " ") for name in BARS if account.get(name) is True]
-        if account.get("status") != "ACTIVE":
-            barred.append(f"its status is {account.get('status')}")
-        return ", ".join(barred)
+        return ", ".join(name.replace("_", " ") for name in BLOCKS if account.get(name) is True)
 
     def get_positions(self) -> dict[str, Decimal]:
         """Return the account's shares by ticker (short ones below zero). Raises ExchangeUnavailable."""

@@ -115,14 +115,14 @@ def _broker(chosen: Settings, runs: bool) -> Finding:
         if chosen.system_db_path.exists():
             first_contact.refuse_other_account(account)
             live_lock.refuse_unarmed_live()
-        barred = wrapper.why_no_orders()
+        blocked = wrapper.why_no_orders()
     except ExchangeUnavailable as error:
         remedy = "Correct the keys in .env." if "keys" in str(error) else "Is there a network?"
         return Finding("broker", "down", str(error), remedy)
     except AutoTraderError as error:
         return Finding("broker", "down", str(error), "Correct .env.")
-    if barred:
-        message = f"The {account} takes no orders: {barred}."
+    if blocked:
+        message = f"The {account} takes no orders: {blocked}."
         return Finding("broker", "down", message, "See the account's page at the broker.")
     return Finding("broker", "ok", f"It answers: {account}.")
 
