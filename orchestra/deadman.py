@@ -1,20 +1,25 @@
 """Calls DEADMAN_URL after each cycle of the open market: when the calls stop, somebody elsewhere notices.
 
-Nor is it called while the page does not answer: it is the page's process that tells of all else.
+On holidays it is called in the usual hours, for whoever waits for the calls knows none; and never while the
+page does not answer: it is the page's process that tells of all else.
 The call has a thread of its own and never more than one call waits: what is called cannot delay a cycle.
 """
 
 import logging
 import threading
+from datetime import datetime, time
 
 import requests
 
 from orchestra.base import clock, hiding, systemd
+from orchestra.base.market_calendar import NEW_YORK
 
 PART = "deadman"  # of health
 PAGE_SECONDS = 5.0  # machine seconds for the page to answer
 NO_PAGE = "DEADMAN_URL is not called: the page does not answer, so nobody is told of anything."
 TIMEOUTS = (3.0, 5.0)  # machine seconds to connect, and for each part of the answer
+
+USUAL_OPEN, USUAL_CLOSE = time(9, 30), time(16)  # New York, Monday to Friday
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -41,6 +46,11 @@ class Deadman:
     def cycle_done(self) -> None:
         """Have the address called; never waits."""
         self._cycles.set()
+
+    def market_closed(self, moment: datetime) -> None:
+        """Have it called if ``moment`` is in a session's usual hours."""
+        if is_usually_open(moment):
+            self._cycles.set()
 
     def close(self) -> None:
         """Call no more. A call that is under way is not waited for."""
@@ -71,6 +81,12 @@ class Deadman:
         except requests.RequestException as error:
             return f"DEADMAN_URL could not be called: {_why(error)}"
         return ""
+
+
+def is_usually_open(moment: datetime) -> bool:
+    """Whether it would be open then without holidays and early closes."""
+    local = moment.astimezone(NEW_YORK)
+    return local.weekday() < 5 and USUAL_OPEN <= local.time() < USUAL_CLOSE
 
 
 def _why(error: requests.RequestException) -> str:

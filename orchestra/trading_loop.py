@@ -292,7 +292,7 @@ class _Trader:
             self._broker_calendar.follow()
             self._cycle.follow_cards(system_db_manager.get_all_algorithms("running"))
             self._nightly.follow()
-            self._signs.beat("The market is closed.")
+            self._signs.closed()
             self._cycle.look_again()
             nap_ends = clock.elapsed() + clock.LONGEST_NAP_SECONDS
             clock.pause(max(0.0, min(clock.due(until, delay), nap_ends) - clock.elapsed()), stop)

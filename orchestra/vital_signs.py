@@ -63,6 +63,11 @@ class VitalSigns:
         self.beat(f"Cycle of {clock.stamp(minute)} done.")
         self._deadman.cycle_done()
 
+    def closed(self) -> None:
+        """Give a sign of life while the market is closed."""
+        self.beat("The market is closed.")
+        self._deadman.market_closed(clock.now())
+
     def note_wear(self) -> None:
         """Note what was written to the disk so far: before a session's report is made, and at the end."""
         self._wear.note()

@@ -6,7 +6,7 @@ import pytest
 
 from orchestra.base import clock
 from orchestra.base.market_calendar import MINUTE
-from orchestra.deadman import Deadman
+from orchestra.deadman import Deadman, is_usually_open
 from system_databse import decision_journal
 from tests.processes import Terminal, running_terminal, until
 from tests.telling.post_office import running_office
@@ -106,6 +106,36 @@ def test_it_is_not_called_while_the_page_that_tells_of_all_else_is_gone(tmp_path
         assert len(office.calls) == calls
         terminal.start("api")
         terminal.wait_for(lambda: len(office.calls) > calls, what="a call again")
+
+
+def test_a_holiday_is_no_alarm_for_who_waits_for_the_calls(tmp_path: Path) -> None:
+    with (
+        running_office() as office,
+        running_terminal(
+            tmp_path,
+            MARKET_CLOCK_START="2024-11-28T15:00:00Z",  # Thanksgiving, 10:00 in New York
+            MARKET_CLOCK_SPEED=1,
+            MARKET_CLOCK_SKIP_CLOSED=False,
+            DEADMAN_URL=f"http://127.0.0.1:{office.port}/alive",
+        ) as terminal,
+    ):
+        terminal.wait_for(lambda: office.calls, what="a call")
+        assert terminal.get("/api/algorithms")["market_open"] is False
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2024-11-29T18:30:00Z", True),  # half an hour after an early close
+        ("2024-11-28T14:30:00Z", True),
+        ("2024-11-28T14:29:59Z", False),
+        ("2024-11-28T21:00:00Z", False),
+        ("2024-11-30T15:00:00Z", False),  # a Saturday
+        ("2025-04-18T13:30:00Z", True),  # Good Friday, in summer time
+    ],
+)
+def test_the_usual_hours_are_new_yorks_from_monday_to_friday(moment: str, expected: bool) -> None:
+    assert is_usually_open(clock.parse(moment)) is expected
 
 
 @pytest.mark.long
