@@ -32,13 +32,11 @@ function consequences(card, open) {
   const when = open ? "now" : "when the market opens";
   if (stateOf(card) === "stopping") return {};
   const held = card.current_shares > 0;
-  const stopped = card.status === "stopped";
-  if (stopped) return { sell: held ? `Sells the ${shares} at the market price ${when}.` : "Sells whatever it still gets." };
+  const sell = held ? `Sells the ${shares} at the market price ${when}.` : "Sells whatever it still gets.";
+  if (card.status === "stopped") return { sell };
   return {
     keep: held ? `No more trades. The ${shares} stay in the account.` : "No more trades. It holds no shares.",
-    sell: held
-      ? `No more trades. Sells the ${shares} at the market price ${when}.`
-      : "No more trades. Sells whatever it still gets.",
+    sell: `No more trades. ${sell}`,
     money: "Changes what it may spend.",
   };
 }
@@ -120,7 +118,7 @@ export class Drawer {
     setAttribute(this.node, "data-stale", card.price_stale);
     const said = [
       old && "old figures", stateOf(card) !== "running" && stateOf(card), card.price_stale && "old price",
-      card.algorithm_type,
+      card.algorithm_type, ...Object.entries(card.parameters ?? {}).map((each) => each.join(" ")),
     ];
     setText(this.subtitle, said.filter(Boolean).join(" · "));
     setText(this.pnl, `${glyphOf(card.pnl)} ${signed(card.pnl)}  ${percent(card.pnl, card.initial_capital)}`);

@@ -97,6 +97,16 @@ def test_an_old_price_does_not_look_live(open_wall: OpenWall, state: str) -> Non
     expect(wall.find("[data-drawer] .pnl")).to_have_css("color", "rgb(0, 230, 118)")
 
 
+def test_what_was_chosen_for_a_card_stands_beside_its_algorithm(open_wall: OpenWall) -> None:
+    api = FakeApi()
+    api.cards = [card(1, parameters={"short": 5, "factor": 1.5})]
+    wall = open_wall(api)
+    open_sheet(wall)
+    expect(wall.find("[data-drawer] .subtitle")).to_have_text(
+        "sma_crossover · short 5 · factor 1.5"
+    )
+
+
 def test_a_correction_is_not_told_as_a_trade(wall: Wall) -> None:
     wall.api.transactions = [
         {**transaction(3, "sell", 71, 5), "label": "sold by hand"},
