@@ -9,7 +9,7 @@ from database import bars, gaps, schema
 from database.bars import Bar
 from database.calendar import calendar
 from orchestra.base import clock
-from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageFull
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageBlocked
 from orchestra.base.market_calendar import GRID_MINUTES
 
 MARGIN = 1.3  # how much further back than its density says a thin ticker is looked for
@@ -58,7 +58,7 @@ def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
 def prefetch(ticker: str, n: int) -> None:
     """Have a ticker's ``n`` newest bars at hand. One that was followed before has its hole closed first.
 
-    Raises ExchangeUnavailable, ForeignContents or StorageFull where the hole cannot be closed.
+    Raises ExchangeUnavailable, ForeignContents or StorageBlocked where the hole cannot be closed.
     """
     last = calendar().last_minute(bars.newest_visible())
     if last is not None and gaps.known_from(schema.stocks(), ticker, NEVER) != NEVER:
@@ -115,7 +115,7 @@ def _fetch_missing(ticker: str, wanted: gaps.Range) -> bool:
     try:
         for part in gaps.joined(lacking, slack=GRID_MINUTES - 1):
             HistoricalFetcher().fetch_range([ticker], part)
-    except (ExchangeUnavailable, ForeignContents, StorageFull) as error:
+    except (ExchangeUnavailable, ForeignContents, StorageBlocked) as error:
         if _Exchange.reachable:
             log.warning(
                 "History of %s cannot be fetched; the stored bars must do. %s", ticker, error

@@ -8,7 +8,7 @@ from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import daily_report, splits
 from orchestra.base import clock, systemd
-from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageFull
+from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageBlocked
 from orchestra.base.market_calendar import MINUTE, NEW_YORK
 from system_databse import (
     card_calculations,
@@ -23,7 +23,7 @@ log = logging.getLogger("autotrader.orchestrator")
 
 
 def after_close(now: datetime) -> None:
-    """Drop what is older than is kept, and make the reports that are due. Raises StorageFull."""
+    """Drop what is older than is kept, and make the reports that are due. Raises StorageBlocked."""
     before = now - JOURNALS_KEPT
     decision_journal.prune(before)
     arrivals.prune(before)
@@ -36,7 +36,7 @@ def make_reports(now: datetime) -> None:
     try:
         _have_bars(now)
         daily_report.write_missing(now)
-    except StorageFull:
+    except StorageBlocked:
         raise
     except Exception:
         log.exception("The daily report could not be made")

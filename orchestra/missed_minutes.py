@@ -29,11 +29,11 @@ def note_failed(minute: datetime, error: Exception) -> None:
     _journal(range(number, number + 1), reason)
 
 
-def note_unstored(since: datetime, until: datetime) -> None:
-    """Note the minutes from ``since`` and before ``until``: the disk was full, and there was no room to."""
+def note_unstored(since: datetime, until: datetime, why: str) -> None:
+    """Note the minutes from ``since`` and before ``until``, in which nothing could be stored, and why."""
     first = calendar().minute_number(floor_minute(since))
     end = calendar().minute_number(until)
-    _journal(range(first, end), "skipped: the disk was full")
+    _journal(range(first, end), f"skipped: {why}")
 
 
 def note_untrusted_clock(

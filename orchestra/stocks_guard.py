@@ -36,7 +36,7 @@ class StocksGuard:
         return "ok", ""
 
     def open(self) -> None:
-        """Create or check stocks.db at start. Raises ForeignContents, StorageFull."""
+        """Create or check stocks.db at start. Raises ForeignContents, StorageBlocked."""
         existed = _path().exists()
         if existed and not _is_sound():
             self.replace()

@@ -12,16 +12,16 @@ from orchestra import housekeeping, missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, sqlite, systemd
-from orchestra.base.errors import ExchangeUnavailable, LedgerGone, StorageFull
+from orchestra.base.errors import ExchangeUnavailable, LedgerGone, StorageBlocked
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.base.single import only_one
+from orchestra.blocked_storage import BlockedStorage, when_it_can_be_stored
 from orchestra.broker_calendar import BrokerCalendar
 from orchestra.clock_trust import ClockTrust
 from orchestra.cycle import Cycle
 from orchestra.deadman import Deadman
 from orchestra.execution import Execution
 from orchestra.first_contact import make_first_contact
-from orchestra.full_disk import FullDisk, when_there_is_room
 from orchestra.ledger_guard import LedgerGuard
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.nightly import NightlyBackup
@@ -53,11 +53,11 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
     chosen = settings.current()
     logs.start_logging("orchestrator", chosen.log_dir, chosen.log_total_bytes)
     refuse_unarmed_live()
-    when_there_is_room(create_system_db.create_database, stop)
+    when_it_can_be_stored(create_system_db.create_database, stop)
     with only_one("orchestrator", settings.current().system_db_path):
         ledger, stocks = LedgerGuard(), StocksGuard()
-        when_there_is_room(ledger.examine, stop)
-        when_there_is_room(stocks.open, stop)
+        when_it_can_be_stored(ledger.examine, stop)
+        when_it_can_be_stored(stocks.open, stop)
         with _trader(ledger, stocks) as trader:
             try:
                 trader.run(stop)
@@ -130,24 +130,25 @@ class _Trader:
         # Up to which every minute was kept, or is on record
         self._last_minute: datetime | None = None
         self._close_due = False  # whether a session's end is yet to be worked off
-        self._full_disk = FullDisk()
+        self._blocked = BlockedStorage()
         self._downtime_noted = False
 
     def run(self, stop: threading.Event) -> None:
         systemd.notify("READY=1")  # the loop runs; that it waits for the exchange is its status
         # Before waiting for the exchange gives newer ones
         left_at = heartbeats.newest_market_time()
-        when_there_is_room(lambda: self._reach_exchange(stop), stop)
-        when_there_is_room(lambda: self._clock.wait(stop), stop)
+        when_it_can_be_stored(lambda: self._reach_exchange(stop), stop)
+        when_it_can_be_stored(lambda: self._clock.wait(stop), stop)
         if stop.is_set():
             return
-        when_there_is_room(lambda: self._take_up(left_at), stop)
+        when_it_can_be_stored(lambda: self._take_up(left_at), stop)
         while not stop.is_set():
+            began = clock.now()
             try:
                 self._step(stop)
-                self._full_disk.note_room()
-            except StorageFull as error:
-                self._full_disk.wait(error, stop)
+                self._blocked.note_end()
+            except StorageBlocked as error:
+                self._blocked.wait(error, began, stop)
             except sqlite3.DatabaseError as error:
                 if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
                     raise
@@ -196,7 +197,7 @@ class _Trader:
         self._close_due = False
 
     def _note_skipped(self, until: datetime) -> None:
-        self._full_disk.note_minutes(until)  # before the minutes are put down to a slow cycle
+        self._blocked.note_minutes(until)  # before the minutes are put down to a slow cycle
         if self._last_minute is not None:
             missed_minutes.note_skipped(self._last_minute, until)
 
@@ -212,7 +213,7 @@ class _Trader:
             if not calendar().is_open(minute):
                 return
             self._run_cycle(minute)
-        except (StorageFull, LedgerGone):
+        except (StorageBlocked, LedgerGone):
             raise
         except Exception as error:
             # A cycle that failed is on record; the next one starts with reconciliation

@@ -15,7 +15,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from orchestra.base import clock, settings, sqlite
-from orchestra.base.errors import LedgerDamaged, NotFound, SettingsError, StorageFull
+from orchestra.base.errors import (
+    LedgerDamaged,
+    NotFound,
+    SettingsError,
+    StorageBlocked,
+    StorageFull,
+)
 from system_databse import backed_up_files
 
 DAYS_KEPT = 14
@@ -42,7 +48,7 @@ class Backup:
 def take(database: Path, label: str = "") -> Backup:
     """Copy the ledger into BACKUP_DIR, verify the copy, and drop what is older than is kept.
 
-    Raises NotFound, LedgerDamaged (older copies stay), SettingsError, StorageFull.
+    Raises NotFound, LedgerDamaged (older copies stay), SettingsError, StorageBlocked.
     """
     if not database.exists():
         raise NotFound(f"There is no {database} to back up.")
@@ -66,7 +72,7 @@ def take(database: Path, label: str = "") -> Backup:
         taken = Backup(path, database.stem, datetime.fromisoformat(stamp), label)
         _prune(taken)
     except OSError as error:
-        if isinstance(error, StorageFull):
+        if isinstance(error, StorageBlocked):
             raise
         if sqlite.is_full(error):
             raise StorageFull(

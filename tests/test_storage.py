@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,10 +82,10 @@ def test_a_terminal_on_a_full_disk_waits_says_so_and_goes_on(disk: Path, tmp_pat
         terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
         _fill(disk)
         terminal.wait_for(lambda: _disk_part(terminal) == "down", what="the banner's part")
-        terminal.wait_for(lambda: _told_of_the_disk(), what="the event")
+        terminal.wait_for(lambda: _told_of("disk"), what="the event")
         _free(disk)
-        terminal.wait_for(lambda: _told_of_the_disk()[-1].startswith("The disk was full from "))
-        over = _told_of_the_disk()[-1].split(" to ")[1][:16]
+        terminal.wait_for(lambda: _told_of("disk")[-1].startswith("The disk was full from "))
+        over = _told_of("disk")[-1].split(" to ")[1][:16]
         terminal.wait_for(lambda: _decided(terminal, number)[:16] > over, what="a later decision")
         assert _disk_part(terminal) == "degraded"  # 128 MB less the grid are few
         assert part.process.poll() is None
@@ -126,10 +126,36 @@ def test_a_session_at_whose_end_the_disk_is_full_is_closed_once_there_is_room(
         terminal.stop("orchestrator")
 
 
-def _told_of_the_disk() -> list[str]:
-    """What events say of the disk, oldest first."""
+def test_a_ledger_another_program_holds_locked_is_waited_for_and_the_minutes_are_told(
+    tmp_path: Path,
+) -> None:
+    with running_terminal(tmp_path) as terminal:
+        number = terminal.add_card("NVDA")["id"]
+        terminal.wait_for(lambda: _decided(terminal, number), what="a decision")
+        trader = terminal.orchestrator.pid
+        with closing(sqlite.connect(settings.current().system_db_path)) as owner:
+            owner.execute("BEGIN IMMEDIATE")
+            answer = terminal.call("POST", "/api/validate-pin", {"pin": "2020"})
+            assert (answer.status_code, answer.json()["code"]) == (503, "database_locked")
+            terminal.wait_for(lambda: "holds" in terminal.log(), what="it says so")
+            clock.pause(2 * sqlite.BUSY_TIMEOUT_SECONDS)  # what it says it may not write either
+            assert terminal.orchestrator.poll() is None
+            owner.execute("ROLLBACK")
+        terminal.wait_for(lambda: _told_of("locked"), what="the event")
+        [message] = _told_of("locked")
+        assert message.startswith("Another program held the database locked from ")
+        over = message.split(" to ")[1][:16]
+        terminal.wait_for(lambda: _decided(terminal, number)[:16] > over, what="a later decision")
+        assert terminal.orchestrator.pid == trader and "Traceback" not in terminal.log()
+        reasons = _reasons(terminal, number)
+        assert "skipped: another program held the database locked" in reasons.values()
+        assert len(reasons) == _minutes_between(min(reasons), max(reasons)) + 1
+
+
+def _told_of(kind: str) -> list[str]:
+    """The messages of this kind's events, oldest first."""
     rows = system_db_manager.ledger().execute(
-        "SELECT message FROM events WHERE kind = 'disk' ORDER BY id"
+        "SELECT message FROM events WHERE kind = ? ORDER BY id", (kind,)
     )
     return [row["message"] for row in rows]
 

@@ -8,7 +8,9 @@ AutoTraderError
 ├── ForeignContents       stop; the database belongs to another source or account
 ├── LedgerDamaged         stop; restore a backup of system.db
 ├── LedgerGone            stop; system.db was taken away, or another put in its place
-├── StorageFull           free some space; the same call works again then
+├── StorageBlocked        wait; the same call works again later
+│   ├── StorageFull       free some space
+│   └── StorageLocked     close the program that holds the database
 ├── ExchangeUnavailable   try again in the next cycle
 ├── OrderRefused          note the broker's reason and go on
 ├── OrderUnsettled        ask the broker by client_order_id before anything else
@@ -49,8 +51,22 @@ class LedgerGone(AutoTraderError):
     """system.db was taken away while in use, or another put in its place: trade no more, stop."""
 
 
-class StorageFull(AutoTraderError, OSError):
-    """The disk has no room for what was to be written: nothing was changed."""
+class StorageBlocked(AutoTraderError, OSError):
+    """Nothing can be stored at the moment: nothing was changed; ``why`` says it in a few words."""
+
+    why = ""
+
+
+class StorageFull(StorageBlocked):
+    """The disk has no room for what was to be written."""
+
+    why = "the disk was full"
+
+
+class StorageLocked(StorageBlocked):
+    """Another program has held a database's write lock for longer than is waited for."""
+
+    why = "another program held the database locked"
 
 
 class ExchangeUnavailable(AutoTraderError):

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra.base import clock
-from orchestra.base.errors import StorageFull
+from orchestra.base.errors import StorageBlocked, StorageFull, StorageLocked
 
-BUSY_TIMEOUT_SECONDS = 10.0
+BUSY_TIMEOUT_SECONDS = 5.0  # the page, which waits ten for an answer, gets one
 # Of each connection; by itself 2 MB, filled over days: the system has the file anyway
 CACHE_KB = 512
 # Of a new file: a commit of money writes a few rows in several pages, bars are read in long runs
@@ -72,8 +72,9 @@ def connect(
         connection.execute(f"PRAGMA synchronous = {synchronous}")
     except sqlite3.Error as error:
         connection.close()
-        if is_full(error):
-            raise _no_room(path) from error
+        blocked = _blocked(error, path)
+        if blocked is not None:
+            raise blocked from error
         raise
     return connection
 
@@ -132,7 +133,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """Run a block as one write transaction: all of it is kept, or nothing.
 
     BEGIN IMMEDIATE takes the write lock at once, so a block never fails half-way on a busy file.
-    Raises StorageFull where the disk has no room for it.
+    Raises StorageFull where the disk has no room for it, StorageLocked where somebody else keeps the lock.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -143,8 +144,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             connection.rollback()
             raise
     except sqlite3.OperationalError as error:
-        if is_full(error):
-            raise _no_room(connection.execute("PRAGMA database_list").fetchone()[2]) from error
+        blocked = _blocked(error, connection.execute("PRAGMA database_list").fetchone()[2])
+        if blocked is not None:
+            raise blocked from error
         raise
 
 
@@ -195,8 +197,9 @@ def copy(source: Path, target: Path) -> None:
             original.backup(copied)
             copied.execute("PRAGMA journal_mode = DELETE")  # nothing of it in a second file
     except sqlite3.OperationalError as error:
-        if is_full(error):
-            raise _no_room(target) from error
+        blocked = _blocked(error, target)
+        if blocked is not None:
+            raise blocked from error
         raise
     settle(target)
 
@@ -245,12 +248,20 @@ def move_aside(path: Path, stamp: str, why: str = "corrupt") -> Path:
     return aside
 
 
-def _no_room(path: Path | str) -> StorageFull:
-    free = shutil.disk_usage(Path(path).parent).free
-    return StorageFull(
-        f"The disk is full: {path} cannot be written ({free // 1024:,} kB are free). Nothing of it is"
-        " lost; free some space and it goes on."
-    )
+def _blocked(error: sqlite3.Error, path: Path | str) -> StorageBlocked | None:
+    """Name what keeps ``path`` from being written, where that passes."""
+    if is_full(error):
+        free = shutil.disk_usage(Path(path).parent).free
+        return StorageFull(
+            f"The disk is full: {path} cannot be written ({free // 1024:,} kB are free). Nothing of it is"
+            " lost; free some space and it goes on."
+        )
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        return StorageLocked(
+            f"Another program holds {path} locked: nothing can be written to it. Save or close what is"
+            " open on it (an SQLite browser or shell, say) and it goes on; nothing of it is lost."
+        )
+    return None
 
 
 def _inode(path: Path | str) -> int:

@@ -17,6 +17,7 @@ from orchestra.base.errors import (
     LedgerGone,
     NotFound,
     StorageFull,
+    StorageLocked,
 )
 from orchestra.live_lock import refuse_unarmed_live
 from orchestra.web import (
@@ -130,6 +131,11 @@ def _answer_error(error: Exception) -> Any:
     elif isinstance(error, StorageFull):
         status, code = 503, "disk_full"
         sentence = "The disk is full: nothing was changed. Free some space and try again."
+    elif isinstance(error, StorageLocked):
+        status, code = 503, "database_locked"
+        sentence = (
+            "Another program holds a database locked: nothing was changed. Close it and try again."
+        )
     elif isinstance(error, LedgerDamaged) or sqlite.is_damaged(error):
         status, code = 503, "database_damaged"
         sentence = (

@@ -13,7 +13,7 @@ import pytest
 
 from database import db_manager, schema
 from orchestra.base import clock, settings, sqlite
-from orchestra.base.errors import ForeignContents
+from orchestra.base.errors import ForeignContents, StorageLocked
 from tests.conftest import SHARED
 from tests.database.conftest import bar
 
@@ -170,7 +170,7 @@ def test_readers_never_wait_for_the_writer() -> None:
     writer.execute("BEGIN EXCLUSIVE")
     writer.execute("UPDATE bars SET close = 11")
     schema.stocks().execute("PRAGMA busy_timeout = 0")  # who has to wait fails at once
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(StorageLocked, match=r"holds .* locked"):
         db_manager.insert_minute_data("NVDA", "2024-01-02T14:31:00Z", 10, 11, 9, 10.5, 100)
     day = ("2024-01-02T14:30:00Z", "2024-01-02T20:59:00Z")
     assert db_manager.get_latest_price("NVDA") == 10.5

@@ -59,7 +59,8 @@ def test_a_failed_cycle_keeps_what_was_answered(card: int) -> None:
 
 def test_minutes_of_a_full_disk_are_on_record(card: int) -> None:
     set_clock("2024-06-04T13:33:02Z")
-    missed_minutes.note_unstored(clock.parse("2024-06-04T13:31:40Z"), clock.now())
+    since = clock.parse("2024-06-04T13:31:40Z")
+    missed_minutes.note_unstored(since, clock.now(), "the disk was full")
     why = "skipped: the disk was full"
     expected = ["2024-06-04T13:31:00Z", "2024-06-04T13:32:00Z", "2024-06-04T13:33:00Z"]
     assert reasons() == dict.fromkeys(expected, why)

@@ -1,6 +1,5 @@
 """What somebody far from the wall is told, once, also after a service was out of reach."""
 
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,7 +11,7 @@ import pytest
 
 from orchestra import messenger, silence, troubles
 from orchestra.base import clock, settings, sqlite
-from orchestra.base.errors import LedgerGone, SettingsError
+from orchestra.base.errors import LedgerGone, SettingsError, StorageLocked
 from orchestra.base.settings import ROOT
 from orchestra.messenger import Messenger
 from system_databse import (
@@ -251,7 +250,7 @@ def test_what_cannot_be_written_down_as_told_is_not_told_again(
     clock.pause(0.5)
     with closing(sqlite.connect(settings.current().system_db_path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(sqlite3.OperationalError):
+        with pytest.raises(StorageLocked):
             telling.look()
         telling.look()
         telling.look()
