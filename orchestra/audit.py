@@ -46,7 +46,7 @@ class Audit:
         self.has_looked = False  # whether the journal was completed since the start
 
     def orders(self, *, look_far: bool = False) -> None:
-        """Enter our orders that the broker has and the journal does not, to be settled as open ones.
+        """Enter our orders, and late fills of them, that the broker has and the journal does not.
 
         After a restored backup these are the orders since. The first look, and one with ``look_far``
         until it succeeds, goes back a day further. Raises ExchangeUnavailable.
@@ -68,6 +68,10 @@ class Audit:
                 if known.state in UNFILLED_ENDS and not is_nothing:
                     log.warning("Order %s was accepted after all", order.client_order_id)
                     order_journal.reopen(order.client_order_id)
+                elif known.state == "partly_filled" and order.filled_price is not None:
+                    order_journal.add_late_fill(
+                        known.client_order_id, order.filled_shares, order.filled_price
+                    )
             elif not _is_of_card(order, cards.get(algo_id), minute):
                 lost.setdefault(algo_id, []).append(order)
             else:

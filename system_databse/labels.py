@@ -11,6 +11,7 @@ from system_databse import system_db_manager
 ACCEPTED = "accepted"  # the owner took the broker's figure
 SOLD_BY_HAND = "sold by hand"  # kept shares of a stopped card that the broker no longer has
 SPLIT = "split"
+LATE_FILL = "late fill"  # of an order that the broker had said was over
 CAPITAL = "capital"  # a card's allocation was changed
 RESUMED = "resumed"  # a person let a card go on that a brake had paused
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import BadInput, NotFound, OrderRefused
-from system_databse import card_calculations, system_db_manager
+from system_databse import card_calculations, heartbeats, labels, system_db_manager
 
 ID_FORM = re.compile(r"(?P<card>\d{1,12})-(?P<minute>\d{8}T\d{4}Z)-(buy|sell|exit)")
 NOISE = 1e-6  # dollars; sums of cents in floats are off by less
@@ -192,6 +192,32 @@ def close_filled(identity: str, shares: int, price: float, filled_at: datetime) 
             ),
         )
     return transaction_id
+
+
+def add_late_fill(identity: str, shares: int, price: float) -> None:
+    """Record what was filled of a partly filled order after the broker had said that it was over.
+
+    ``shares`` and ``price`` are the order's figures by now, all of it. What was recorded stays as it is, the
+    rest is a labelled transaction that brings shares and dollars to them; entered once however often told.
+    """
+    with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        order = connection.execute(
+            "SELECT * FROM orders WHERE client_order_id = ?", (identity,)
+        ).fetchone()
+        algo_id, note = order["algorithm_id"], f"{identity} had ended"
+        recorded = connection.execute(
+            "SELECT SUM(shares) AS shares, SUM(shares * price) AS dollars FROM transactions WHERE id = ?"
+            " OR id IN (SELECT transaction_id FROM labels WHERE algorithm_id = ? AND kind = ? AND note = ?)",
+            (order["transaction_id"], algo_id, labels.LATE_FILL, note),
+        ).fetchone()
+        late = shares - recorded["shares"]
+        if late <= 0:
+            return
+        rest = (shares * price - recorded["dollars"]) / late
+        at = rest if rest > 0 else price  # what was filled before was corrected as well
+        labels.correct(connection, algo_id, order["side"], late, at, labels.LATE_FILL, note)
+        what = f"{late} {order['ticker']} more were filled of order {identity} after it had ended."
+        heartbeats.insert_event(connection, "late-fill", what, algo_id)
 
 
 def close_unfilled(identity: str, state: str, reason: str) -> None:

@@ -205,6 +205,7 @@ class World:
         self.answers: dict[int, tuple[object, str]] = {}
         self.story: Story
         self.posted: Counter[str] = Counter()
+        self.filled_late: dict[str, Decimal] = {}  # dollars by which each such order went on
         self._person = ThreadPoolExecutor(1, thread_name_prefix="person")
         # What happened in a minute is a pure function of it, and asked for again and again
         source = exchange.market.source
@@ -234,6 +235,7 @@ class World:
                     db.execute(f"DELETE FROM {table}")
                 db.execute("UPDATE account SET cash = '100000'")
         self.posted.clear()
+        self.filled_late.clear()
         self.answers.clear()
         ledger = self.folder / f"ledger-{self.counts['sequences']}.db"
         change(SYSTEM_DB=ledger, BRAKE_ORDERS_PER_HOUR="")
@@ -249,6 +251,26 @@ class World:
     def close(self) -> None:
         self.do(sqlite.close_kept)
         self._person.shutdown()
+
+    def fill_late(self, which: int) -> None:
+        """Fill one more share of a buy that had ended: its report was overtaken by the order's end."""
+        account = self.exchange.account
+        with account.lock:
+            ended = [
+                order
+                for order in account.orders(["canceled", "rejected"], "", "9", False)
+                if order.side == "buy" and order.left > 1
+            ]
+            if not ended:
+                return
+            order = ended[which % len(ended)]
+            price = self.exchange.matching.price(order.symbol, "buy", clock.now())
+            assert price is not None
+            account.fill(order, Decimal(1), price, clock.now())
+            account.change_order(order.id, clock.now(), status=order.status)
+        self.filled_late.setdefault(order.client_order_id, Decimal(0))
+        self.filled_late[order.client_order_id] += price
+        self.counts["late fills"] += 1
 
     def account_as_of_now(self) -> SimpleNamespace:
         """The exchange's own books, all of one moment."""
@@ -434,6 +456,7 @@ class Story:
     answers: list[tuple[object, str]]  # of each running card, and what a person does meanwhile
     faults: list[tuple[dict[str, Any], int]]
     buttons: list[tuple[int, str]]
+    late: int | None  # which ended order goes on before
     crash: tuple[str, int] | None  # at which point, at which passing of it
     full: range  # which of the cycle's commits the disk has no room for
     one_by_one: bool  # each card's order is carried out before the next card has answered
@@ -446,6 +469,7 @@ STORIES = st.builds(
     answers=st.lists(st.tuples(ANSWERS, MEANWHILE), min_size=4, max_size=4),
     faults=st.just([]) | st.lists(st.tuples(FAULTS, st.integers(1, 2)), min_size=1, max_size=2),
     buttons=st.just([]) | st.just([]) | st.lists(BUTTONS, max_size=1),
+    late=st.sampled_from((None, None, 0, 1)),
     crash=CRASHES,
     full=FULL,
     one_by_one=st.booleans(),
@@ -509,10 +533,19 @@ class Terminal(RuleBasedStateMachine):
         """Audit until nothing is open and every outcome told, as minute after minute would."""
         give_up_at = clock.elapsed() + SETTLE_SECONDS
         self.cycle.audit()
-        while order_journal.open_orders() or decision_journal.awaiting():
-            assert clock.elapsed() < give_up_at, "orders or outcomes stay open for ever"
+        while order_journal.open_orders() or decision_journal.awaiting() or self.is_owed():
+            assert clock.elapsed() < give_up_at, "orders, outcomes or fills stay open for ever"
             clock.pause(0.002)
             self.cycle.audit()
+
+    def is_owed(self) -> bool:
+        """Whether a fill that came late is not in the ledger yet."""
+        recorded, _ = recorded_of_orders()
+        return any(
+            order.filled_qty != recorded.get(identity, (0, 0))[0]
+            for identity, order in self.world.account_as_of_now().orders.items()
+            if identity in self.world.filled_late
+        )
 
     @initialize(
         tickers=st.lists(st.sampled_from(TICKERS[:2]), min_size=1, max_size=3),
@@ -546,6 +579,8 @@ class Terminal(RuleBasedStateMachine):
             self.world.exchange.faults.add({**fault, "times": times})
         for index, button in story.buttons:
             self.push(index, button)
+        if story.late is not None:
+            self.world.fill_late(story.late)
         self.minute += MINUTE
         self.show_minute()
         self.ask(story)
@@ -601,12 +636,16 @@ class Terminal(RuleBasedStateMachine):
             orders = {row["client_order_id"]: row for row in rows}
             transactions = {row["id"]: row for row in ledger.execute("SELECT * FROM transactions")}
             decisions = list(ledger.execute("SELECT * FROM decisions"))
+            recorded, late = recorded_of_orders()
         books = self.world.account_as_of_now()
         self.world.counts["checks"] += 1
         assert all(count == 1 for count in self.world.posted.values()), "an order was sent twice"
         assert books.orders.keys() <= orders.keys(), "an order nobody had written down"
         check_fills_are_the_orders(books)
-        check_transactions_are_backed(orders, transactions, books.orders)
+        closed = [row["transaction_id"] for row in orders.values() if row["transaction_id"]]
+        assert sorted([*closed, *late]) == sorted(transactions)
+        late_now = {} if settles else self.world.filled_late
+        check_transactions_are_backed(orders, transactions, recorded, books.orders, late_now)
         check_one_order_a_minute(orders)
         check_brakes(orders)
         check_cards(
@@ -614,6 +653,7 @@ class Terminal(RuleBasedStateMachine):
             orders.values(),
             books.orders,
             self.world.exchange,
+            self.world.filled_late,
             settled=settles,
         )
         check_nothing_was_repaired()
@@ -630,18 +670,45 @@ def check_fills_are_the_orders(books: SimpleNamespace) -> None:
     assert filled == {i: int(o.filled_qty) for i, o in books.orders.items() if o.filled_qty}
 
 
+def recorded_of_orders() -> tuple[dict[str, tuple[int, float]], list[int]]:
+    """Shares and dollars in the ledger of each order, late fills with them, and the latter's ids."""
+    rows = system_db_manager.ledger().execute(
+        "SELECT o.client_order_id AS identity, t.*, o.transaction_id IS NOT t.id AS late FROM orders o"
+        " JOIN transactions t ON t.id = o.transaction_id OR t.id IN (SELECT transaction_id FROM labels"
+        " WHERE kind = 'late fill' AND note = o.client_order_id || ' had ended')"
+    )
+    found: dict[str, tuple[int, float]] = {}
+    late = []
+    for row in rows:
+        shares, dollars = found.get(row["identity"], (0, 0.0))
+        cost = row["shares"] * row["price"]
+        found[row["identity"]] = (shares + row["shares"], dollars + cost)
+        if row["late"]:
+            late.append(row["id"])
+    return found, late
+
+
 def check_transactions_are_backed(
-    orders: dict[str, Any], transactions: dict[int, Any], at_broker: dict[str, Any]
+    orders: dict[str, Any],
+    transactions: dict[int, Any],
+    recorded: dict[str, tuple[int, float]],
+    at_broker: dict[str, Any],
+    late: dict[str, Decimal],
 ) -> None:
-    """Each transaction is exactly what the broker filled of exactly one order."""
-    closed = [row for row in orders.values() if row["transaction_id"] is not None]
-    assert sorted(row["transaction_id"] for row in closed) == sorted(transactions)
-    for row in closed:
-        recorded, order = transactions[row["transaction_id"]], at_broker[row["client_order_id"]]
-        assert (recorded["algorithm_id"], recorded["type"]) == (row["algorithm_id"], order.side)
-        assert recorded["shares"] == order.filled_qty
-        assert Decimal(str(recorded["price"])) == order.filled_avg_price
+    """Each transaction is exactly what the broker filled of exactly one order, ``late`` ones apart."""
+    for row in orders.values():
+        if row["transaction_id"] is None:
+            continue
+        first, order = transactions[row["transaction_id"]], at_broker[row["client_order_id"]]
+        assert (first["algorithm_id"], first["type"]) == (row["algorithm_id"], order.side)
         assert row["state"] == ("filled" if order.filled_qty == order.qty else "partly_filled")
+        if row["client_order_id"] in late:
+            continue
+        shares, dollars = recorded[row["client_order_id"]]
+        assert shares == order.filled_qty
+        assert abs(Decimal(dollars) - shares * order.filled_avg_price) < Decimal("1e-6")
+        if shares == first["shares"]:
+            assert Decimal(str(first["price"])) == order.filled_avg_price
 
 
 def check_one_order_a_minute(orders: dict[str, Any]) -> None:
@@ -680,6 +747,7 @@ def check_cards(
     orders: Any,
     at_broker: dict[str, Any],
     exchange: Exchange,
+    late: dict[str, Decimal],
     *,
     settled: bool,
 ) -> None:
@@ -693,6 +761,7 @@ def check_cards(
             checked = bar.close * (1 + CUSHION_BPS / 10_000)
             excess = max(0.0, float(order.filled_avg_price) - checked)
             worse[row["algorithm_id"]] += excess * int(order.filled_qty)  # type: ignore[assignment]
+            worse[row["algorithm_id"]] += float(late.get(row["client_order_id"], 0))  # type: ignore[assignment]
     for card in system_db_manager.get_all_algorithms():
         shares, money = 0, Decimal(str(card["initial_capital"]))
         for row in transactions:
@@ -780,7 +849,7 @@ def test_capital_taken_away_while_a_card_is_asked_is_not_spent(world: World) -> 
     """Found by the machine: the card was held against the capital it had when the minute began."""
     terminal = Terminal()
     terminal.first_cards(["MSFT"])
-    terminal.tell(Story([(("buy", 40), "less")], [], [], None, NOT_FULL, False, False, True))
+    terminal.tell(Story([(("buy", 40), "less")], [], [], None, None, NOT_FULL, False, False, True))
     (card,) = system_db_manager.get_all_algorithms()
     assert card["initial_capital"] == 10_000.0
     assert system_db_manager.get_transactions(card["id"]) == []

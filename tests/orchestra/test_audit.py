@@ -397,6 +397,31 @@ def test_an_order_of_the_owners_that_makes_no_sense_here_hides_none_of_ours(
     assert position(card) == 4
 
 
+def test_what_is_filled_after_an_order_had_ended_is_entered_once(
+    market: Exchange, wrapper: AlpacaWrapper, execution: Execution
+) -> None:
+    """A cancel is confirmed, and the report of a fill from before it comes after that."""
+    market.faults.add({"name": "partial_fill", "fraction": 0.3, "then": "canceled", "times": 1})
+    card = bought(wrapper, "NVDA", 10)
+    assert position(card) == 3
+    [first] = system_db_manager.get_transactions(card)
+    audit = Audit(wrapper)
+    for late, price in ((2, "1150.00"), (1, "1160.50")):
+        [order] = market.account.orders(None, "", "9", False)
+        market.account.fill(order, Decimal(late), Decimal(price), clock.now())
+        market.account.change_order(order.id, clock.now(), status="canceled")
+        for _ in range(3):
+            settle(audit, execution)
+    assert position(card) == 6
+    recorded = {(row["type"], row["shares"]) for row in system_db_manager.get_transactions(card)}
+    assert recorded == {("buy", 3), ("buy", 2), ("buy", 1)}
+    spent = 3 * first["price"] + 2 * 1150 + 1160.5
+    assert card_calculations.card_sums(card).invested == pytest.approx(spent, abs=1e-4)
+    assert [algo_id for algo_id, _ in labelled(labels.LATE_FILL)] == [card, card]
+    assert len(events("late-fill")) == 2
+    assert wrapper.get_positions()["NVDA"] == 6
+
+
 def test_orders_are_listed_page_by_page(
     wrapper: AlpacaWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
