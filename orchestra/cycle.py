@@ -12,7 +12,7 @@ from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
 from orchestra.asking import ask, journal_skipped, who_is_asked
 from orchestra.audit import Audit
-from orchestra.base import clock, systemd
+from orchestra.base import clock, sqlite, systemd
 from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE
 from orchestra.brakes import apply_brakes
@@ -254,13 +254,15 @@ class Cycle:
 
 
 def wait_for_orders(futures: list["Future[None]"], minute: datetime) -> None:
-    """Wait until the orders are done, at most to the end of their minute."""
+    """Wait until the orders are done, at most to the end of their minute. Raises what says of damage."""
     until = clock.due(minute + MINUTE)
     done, _ = wait_for_all(futures, timeout=max(0.0, until - clock.elapsed()))
     for future in done:
         error = future.exception()
         if error is not None:
             log.error("Carrying out orders failed: %s", error, exc_info=error)
+            if sqlite.is_damaged(error):
+                raise error
 
 
 def _kept(running: list[Card]) -> list[Card]:

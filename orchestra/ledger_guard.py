@@ -1,6 +1,7 @@
-"""Makes sure that the ledger is whole, at start and after each close: nothing trades on a damaged one.
+"""Makes sure that the ledger is whole: nothing trades on a damaged one.
 
-stocks.db makes way for a new one when it is damaged (``stocks_guard``); the ledger never does by itself.
+At start, after each close, and where a cycle failed on a database. stocks.db makes way for a new one when
+it is damaged (``stocks_guard``); the ledger never does by itself.
 """
 
 from orchestra.base import clock, sqlite

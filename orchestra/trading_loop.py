@@ -12,7 +12,7 @@ from orchestra import housekeeping, missed_minutes
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.audit import Audit
 from orchestra.base import clock, logs, settings, sqlite, systemd
-from orchestra.base.errors import ExchangeUnavailable, LedgerGone, StorageBlocked
+from orchestra.base.errors import ExchangeUnavailable, LedgerDamaged, LedgerGone, StorageBlocked
 from orchestra.base.market_calendar import MINUTE, floor_minute
 from orchestra.base.single import only_one
 from orchestra.blocked_storage import BlockedStorage, when_it_can_be_stored
@@ -46,8 +46,8 @@ def is_market_open(moment: datetime | None = None) -> bool:
 def run_orchestrator(stop: threading.Event | None = None) -> None:
     """Run every card's algorithm each open minute until ``stop`` is set.
 
-    Raises SettingsError, AlreadyRunning or ForeignContents where it must not start, LedgerGone where it
-    must not go on.
+    Raises SettingsError, AlreadyRunning or ForeignContents where it must not start, LedgerDamaged or
+    LedgerGone where it must not go on.
     """
     stop = stop or threading.Event()
     chosen = settings.current()
@@ -61,7 +61,7 @@ def run_orchestrator(stop: threading.Event | None = None) -> None:
         with _trader(ledger, stocks) as trader:
             try:
                 trader.run(stop)
-            except LedgerGone as error:
+            except (LedgerDamaged, LedgerGone) as error:
                 log.critical("%s", error)
                 raise
 
@@ -213,7 +213,7 @@ class _Trader:
             if not calendar().is_open(minute):
                 return
             self._run_cycle(minute)
-        except (StorageBlocked, LedgerGone):
+        except (StorageBlocked, LedgerDamaged, LedgerGone):
             raise
         except Exception as error:
             # A cycle that failed is on record; the next one starts with reconciliation
@@ -230,6 +230,7 @@ class _Trader:
             self._cycle.run(minute)
         except sqlite3.DatabaseError as error:
             if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
+                self._ledger.examine()
                 raise
             self._cycle.run(minute)
         if self._cycle.met_damage or self._websockets.streamer.met_damage:

@@ -133,8 +133,17 @@ def adopt(
 
 
 def reopen(identity: str) -> None:
-    """Open an order again that was closed as unfilled, for the broker says otherwise."""
+    """Open an order again that was closed as unfilled, for the broker says otherwise.
+
+    Its decision, which says how it was closed, awaits its outcome once more.
+    """
     with sqlite.transaction(system_db_manager.writable_ledger()) as connection:
+        connection.execute(
+            "UPDATE decisions SET awaits = 1 WHERE (algorithm_id, minute) IN"
+            " (SELECT algorithm_id, minute FROM orders"
+            " WHERE client_order_id = ? AND transaction_id IS NULL AND client_order_id NOT LIKE ?)",
+            (identity, f"%{EXIT}"),
+        )
         connection.execute(
             "UPDATE orders SET state = 'submitted', closed_at = NULL"
             " WHERE client_order_id = ? AND transaction_id IS NULL",

@@ -21,6 +21,14 @@ from tests.exchange_fixture import change, running_exchange
 from tests.processes import running_terminal, until
 from tests.small_disk import resize, small_disk
 
+BUYER = """
+class Algorithm:
+    def __init__(self, ticker, initial_capital):
+        pass
+
+    def run(self, current_time, algo_id):
+        return ("buy", 1)
+"""
 DAYS = ("--start", "2024-05-01", "--end", "2024-05-31")
 SESSIONS, MINUTES = 22, 8_580  # of May 2024: 22 full sessions
 
@@ -150,6 +158,32 @@ def test_a_ledger_another_program_holds_locked_is_waited_for_and_the_minutes_are
         reasons = _reasons(terminal, number)
         assert "skipped: another program held the database locked" in reasons.values()
         assert len(reasons) == _minutes_between(min(reasons), max(reasons)) + 1
+
+
+def test_a_ledger_that_breaks_while_running_ends_the_trader_with_one_sentence(
+    tmp_path: Path,
+) -> None:
+    """Here where only the threads that send orders meet it: algorithms are asked as ever."""
+    algorithms = tmp_path / "algorithms"
+    algorithms.mkdir()
+    (algorithms / "buyer.py").write_text(BUYER)
+    with running_terminal(tmp_path, ALGORITHMS_DIR=algorithms) as terminal:
+        terminal.add_card("NVDA", "buyer")
+        held = "SELECT COUNT(*) FROM transactions"
+        path = settings.current().system_db_path
+        with closing(sqlite.connect(path)) as owner:
+            terminal.wait_for(lambda: owner.execute(held).fetchone()[0] >= 2, what="two buys")
+            size = owner.execute("PRAGMA page_size").fetchone()[0]
+            root = "SELECT rootpage FROM sqlite_master WHERE name = 'orders'"
+            page = owner.execute(root).fetchone()[0]
+            owner.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            with path.open("r+b") as file:
+                file.seek((page - 1) * size)
+                file.write(b"\xff" * size)
+        terminal.wait_for(lambda: terminal.orchestrator.poll() == 1, what="it ends")
+        assert terminal.log().splitlines()[-1].startswith(f"The ledger {path} is damaged: stop the")
+        status, said = terminal.attempt("orchestrator")
+        assert status == 1 and "run python -m orchestra restore" in said
 
 
 def _told_of(kind: str) -> list[str]:
