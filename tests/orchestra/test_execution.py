@@ -385,6 +385,25 @@ def test_an_outcome_that_a_crash_kept_from_being_noted_is_read_from_the_journal(
     assert reasons(other) == ["why; refused: 403: no such luck"]
 
 
+def test_an_outcome_that_was_told_too_early_is_told_again_also_after_a_crash(
+    market: Exchange, card: int, execution: Execution
+) -> None:
+    """The broker said no, then it had filled after all; the process ended before that could be told."""
+    moment = floor_minute(clock.now())
+    decided(card, "buy", 7)
+    assert order_journal.intend(card, "NVDA", "buy", 7, moment) is not None
+    identity = order_journal.client_order_id(card, moment, "buy")
+    order_journal.close_unfilled(identity, "lost", "the broker never had it")
+    execution.note_outcomes()
+    order_journal.reopen(identity)
+    execution.note_outcomes()
+    assert reasons(card) == ["why; lost: the broker never had it"]
+    order_journal.close_filled(identity, 7, 10.25, moment)
+    for _ in range(2):
+        execution.note_outcomes()
+    assert reasons(card) == ["why; lost: the broker never had it; bought 7 at 10.25"]
+
+
 def test_an_order_that_waits_for_its_turn_is_not_taken_for_lost(
     market: Exchange, card: int, execution: Execution
 ) -> None:
