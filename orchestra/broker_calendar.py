@@ -35,11 +35,16 @@ class BrokerCalendar:
         self._compared: tuple[date, int] | None = None
         self._not_before = 0.0  # on clock.elapsed's scale
 
-    def follow(self) -> None:
-        """Compare if it is due, and correct ours; an unreachable broker is asked again later."""
+    def follow(self, *, once_a_day: bool = False) -> None:
+        """Compare if it is due, and correct ours; an unreachable broker is asked again later.
+
+        ``once_a_day``: a cycle waits for it, and for no more than the day's first answer.
+        """
         local = clock.now().astimezone(NEW_YORK)
         due = (local.date(), max(local.hour, MORNING - 1))
         if due == self._compared or clock.elapsed() < self._not_before:
+            return
+        if once_a_day and self._compared is not None and self._compared[0] == due[0]:
             return
         try:
             found = broker_sessions(local.date(), local.date() + timedelta(days=DAYS_AHEAD))

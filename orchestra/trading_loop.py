@@ -209,7 +209,7 @@ class _Trader:
         self._last_minute, self._close_due = minute, True
         try:
             self._follow_stocks(self._guard.follow)
-            self._broker_calendar.follow()
+            self._broker_calendar.follow(once_a_day=True)
             if not calendar().is_open(minute):
                 return
             self._run_cycle(minute)
@@ -262,6 +262,7 @@ class _Trader:
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
         """Sleep until the next cycle's time: not at all where the last one ran into that minute."""
+        self._broker_calendar.follow()
         self._clock.look_aside()  # now, for a new connection to the broker would slow the next cycle down
         next_minute = floor_minute(clock.now())
         if self._last_minute is not None:

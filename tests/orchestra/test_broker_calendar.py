@@ -111,18 +111,19 @@ def test_hours_that_are_no_sessions_are_not_believed(
 
 
 def test_it_is_asked_at_start_and_each_hour_from_the_morning_on(exchange: Exchange) -> None:
-    def asked(stamp: str) -> bool:
+    def asked(stamp: str, *, once_a_day: bool = False) -> bool:
         before = _requests(exchange)
         set_clock(stamp)
-        watch.follow()
+        watch.follow(once_a_day=once_a_day)
         return _requests(exchange) > before
 
     watch = BrokerCalendar()
     assert asked("2024-06-03T13:20:00Z")
     assert not asked("2024-06-03T13:29:00Z")
+    assert not asked("2024-06-03T14:00:00Z", once_a_day=True)  # no cycle waits for an hour's look
     assert asked("2024-06-03T14:00:00Z")
     assert not asked("2024-06-03T14:59:00Z")
-    assert asked("2024-06-04T04:15:00Z")  # 00:15 in New York
+    assert asked("2024-06-04T04:15:00Z", once_a_day=True)  # 00:15 in New York
     assert not asked("2024-06-04T11:59:00Z")
     assert asked("2024-06-04T12:00:00Z")
     assert asked("2024-06-04T13:15:00Z")
