@@ -82,7 +82,10 @@ def work_of(subject: Subject, found: History, fill: FillRule, parts: int) -> Wor
     """Pack a subject and its history, its sessions cut into so many equal parts."""
     sessions = found.sessions
     if parts > len(sessions):
-        raise BadInput(f"{len(sessions)} sessions cannot be cut into {parts} parts.")
+        raise BadInput(
+            f"Expected a session or more for each of the {parts} parts, found {len(sessions)} in all:"
+            " begin earlier, or choose fewer with --parts."
+        )
     cuts = [len(sessions) * n // parts for n in range(parts + 1)]
     return Work(
         subject.path.stem,
