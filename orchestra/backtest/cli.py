@@ -127,7 +127,12 @@ def replay(**arguments: Any) -> None:
     help="Equal parts of the time for the walk forward: the best before each is tried in it.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes here; default one a core.")
-@click.option("--scheduler", metavar="tcp://…", help="Send the work to this Dask cluster instead.")
+@click.option(
+    "--scheduler",
+    metavar="tcp://…",
+    help="Send the work to this Dask cluster instead. A run that hangs there is ended by nobody: Ctrl-C"
+    " keeps what was done.",
+)
 @click.option(
     "--csv", "csv_file", type=click.Path(dir_okay=False, path_type=Path), help="A row a choice."
 )

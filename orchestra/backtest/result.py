@@ -130,8 +130,10 @@ def _notes(subject: Subject, run: Run, found: History, fill: FillRule) -> list[s
 
 def _not_at_the_open(run: Run, found: History, fill: FillRule) -> list[str]:
     """How many fills were not what ``open`` promises."""
+    if fill.name != "open":
+        return []
     count = sum(not fill.has_bar(found.rows, each.ended, each.minute) for each in run.trades)
-    if fill.name != "open" or not count:
+    if not count:
         return []
     return [
         f"{count:,} of {len(run.trades):,} trades were filled at the last close instead: there is no bar of"
