@@ -6,7 +6,7 @@ from concurrent.futures import wait as wait_for_all
 from datetime import datetime
 from typing import Any
 
-from database import arrivals, db_manager, smart_fetch
+from database import arrivals, db_manager
 from database.calendar import calendar
 from database.historical_pull import HistoricalFetcher
 from orchestra import strikes
@@ -17,6 +17,7 @@ from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
 from orchestra.base.market_calendar import MINUTE
 from orchestra.brakes import apply_brakes
 from orchestra.execution import Execution, Intent
+from orchestra.prefetch import Prefetch
 from orchestra.runner import AlgorithmRunner
 from orchestra.splits import Splits
 from orchestra.websocket_manager import WebSocketManager
@@ -29,7 +30,6 @@ from system_databse import (
 )
 from system_databse.decision_journal import JournalledDecision
 
-PREFETCHED_BARS = 200
 AUDIT_MINUTES = 5
 UNREAD = "the broker's list of orders could not be read since the start, fills may be missing here"
 
@@ -56,7 +56,7 @@ class Cycle:
         self._record_trouble = ""  # why the record of splits could not be read, empty when it could
         self._runner = runner
         self._websockets = websocket_manager
-        self._prefetched: set[str] = set()
+        self._history = Prefetch()
         self._restarts = 0  # of the stream, as last seen
         self.met_damage = False  # whether an algorithm found stocks.db damaged in the last cycle
 
@@ -127,33 +127,10 @@ class Cycle:
             self._websockets.update_subscriptions(followed)
         except Exception as error:
             log.error("WebSocket update failed: %s", error)
-        self._prefetch({card["ticker"] for card in followed})
+        self._history.have({card["ticker"] for card in followed})
         restarts = self._websockets.streamer.status().restarts
         self._audit_due |= restarts != self._restarts
         self._restarts = restarts
-
-    def _prefetch(self, tickers: set[str]) -> None:
-        """Have each ticker's history at hand, back beyond today's open: today's P&L begins there.
-
-        Once in a process, and again where it is gone, as after a split: then of one ticker a minute, for
-        an exchange that is out of reach must not use it up. Nor do others follow one that it failed for.
-        """
-        session = calendar().latest_session(clock.now())
-        if session is None:
-            return
-        so_far = calendar().open_minutes(session.open, clock.now())
-        known = sorted(tickers & self._prefetched)
-        gone = [each for each in known if db_manager.newest_bar(each, session.open) is None]
-        again = {gone[so_far % len(gone)]} if gone else set()
-        for ticker in [*sorted(tickers - self._prefetched), *again]:
-            self._prefetched.add(ticker)
-            systemd.alive()
-            try:
-                smart_fetch.prefetch(ticker, PREFETCHED_BARS + so_far)
-            except AutoTraderError as error:
-                log.error("The history of %s cannot be fetched: %s", ticker, error)
-                if isinstance(error, ExchangeUnavailable):
-                    return
 
     def end_session(self, now: datetime) -> None:
         """Complete the session's last minute, after which no card is asked."""
@@ -165,7 +142,7 @@ class Cycle:
 
     def forget_history(self) -> None:
         """Have every ticker's history fetched again: stocks.db is a new one."""
-        self._prefetched.clear()
+        self._history.forget()
 
     def _settle(self) -> set[int]:
         try:
