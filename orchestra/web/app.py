@@ -134,7 +134,7 @@ def _answer_error(error: Exception) -> Any:
     elif isinstance(error, StorageLocked):
         status, code = 503, "database_locked"
         sentence = (
-            "Another program holds a database locked: nothing was changed. Close it and try again."
+            "Something else holds a database locked: nothing was changed. Close it or try again."
         )
     elif isinstance(error, LedgerDamaged) or sqlite.is_damaged(error):
         status, code = 503, "database_damaged"
