@@ -58,6 +58,7 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
         lambda r: {"when": "before", "path": "", "method": ""},
     ),
     "reject": (lambda r: {"times": r.randint(1, 4)},),
+    "orders_barred": (lambda r: {"times": r.randint(1, 4)},),
     "stuck": (lambda r: {"symbol": r.choice(TICKERS)}, lambda r: {"times": 1}),
     "partial_fill": (
         lambda r: {"fraction": round(r.uniform(0.1, 0.9), 2), "then": "open"},
