@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestra.base import clock, settings, sqlite
+from orchestra.money import amount
 from orchestra.web import broker_desk
 from orchestra.web.security import ApiError
 from system_databse import (
@@ -99,8 +100,8 @@ def change_capital(algo_id: int, capital: float) -> None:
             raise ApiError(
                 409,
                 "not_enough_free_cash",
-                f"${-change:,.2f} is ${-change - free:,.2f} more than this card's free cash of"
-                f" ${free:,.2f}; the rest is in shares.",
+                f"{amount(-change)} is {amount(-change - free)} more than this card's free cash of"
+                f" {amount(free)}; the rest is in shares.",
             )
         connection.execute(
             "UPDATE algorithm_instances SET initial_capital = ? WHERE id = ?", (capital, algo_id)
@@ -148,8 +149,8 @@ def _too_much(asked: float, available: float) -> ApiError:
     return ApiError(
         409,
         "not_enough_cash",
-        f"${asked:,.2f} is ${asked - available:,.2f} more than the ${available:,.2f} available by"
-        f" the {rule} rule.",
+        f"{amount(asked)} is {amount(asked - available)} more than the {amount(available)} available"
+        f" by the {rule} rule.",
     )
 
 

@@ -160,6 +160,14 @@ def test_cash_by_both_rules_once_a_card_has_bought(api: Api) -> None:
     assert net == strict | {"rule": "net", "available": 90000.0}
 
 
+def test_the_strict_rule_can_leave_less_than_nothing(api: Api) -> None:
+    buy_ten_shares(api.added(initial_capital=100_000)["id"])
+    body = assert_error(api.add(initial_capital=1), 409, "not_enough_cash")
+    assert (
+        body["error"] == "$1.00 is $2,116.40 more than the -$2,115.40 available by the strict rule."
+    )
+
+
 def test_the_net_rule_lets_money_in_that_strict_counts_twice(api: Api) -> None:
     buy_ten_shares(api.added()["id"])
     assert_error(api.add(initial_capital=90_000), 409, "not_enough_cash")
