@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize
 from tests.frontend.axe import serious
 from tests.frontend.conftest import CONTENT_POLICY, FRONTEND, OpenWall, Wall
 from tests.frontend.states import WALKS, Walk, crowded
-from tests.frontend.wire import CLOSED_MARKET, FakeApi, card
+from tests.frontend.wire import CLOSED_MARKET, LISTED, Answer, FakeApi, card
 
 SIZES = [(800, 480), (800, 450), (1280, 720), (1920, 1080), (390, 844)]
 ARTEFACTS = Path(__file__).resolve().parents[2] / "test-artefacts" / "wall"
@@ -138,6 +138,57 @@ def test_the_longest_market_line_fits(wall: Wall) -> None:
         wall.api.market = {**CLOSED_MARKET, "mode": mode, "speed": 60}
         wall.poll()
         assert faults(wall) == []
+
+
+# Of 844 and 740: what its browser's own bars leave of a phone
+@pytest.mark.parametrize(("width", "height"), [(390, 664), (360, 612)])
+def test_no_key_covers_what_is_typed_on_a_phone(
+    open_wall: OpenWall, width: int, height: int
+) -> None:
+    api = FakeApi()
+    bounds: dict[str, Any] = {"min": 2, "max": 200, "title": "average in minutes"}
+    tuned = {"short": {"default": 20, **bounds}, "long": {"default": 50, **bounds}}
+    known = [{**LISTED["algorithms"][0], "parameters": tuned}]
+    api.replies["GET available-algorithms"] = Answer({"algorithms": known})
+    wall = open_wall(api, width, height)
+    wall.act("add")
+    wall.enter_pin()
+    wall.find("[data-add]").wait_for()
+    wall.find("[data-field=ticker]").click()
+    wall.press("KO")
+    assert seen(wall, "ticker") == "KO"
+    wall.find("[data-field=capital]").click()
+    wall.press("500")
+    assert seen(wall, "capital") == "$500"
+    assert seen(wall, "ticker") == "KO"
+    wall.find("[data-field=parameters]").click()
+    assert seen(wall, "parameters") == "short 20 · long 50"
+
+
+def seen(wall: Wall, field: str) -> str:
+    """What is read in the middle of a field's value: nothing where something else lies over it."""
+    text: str = wall.find(f"[data-field={field}] output").evaluate(
+        "(value) => { const { x, y, width, height } = value.getBoundingClientRect();"
+        " const top = document.elementFromPoint(x + width / 2, y + height / 2);"
+        " return value.contains(top) ? value.textContent : ''; }"
+    )
+    return text
+
+
+def test_the_reports_figures_end_on_a_narrow_phone(open_wall: OpenWall) -> None:
+    wall = open_wall(width=360, height=740)
+    wall.find("[data-action=report]").click()
+    figures = wall.find("[data-outcome].money-of")
+    figures.first.wait_for()
+    for figure in figures.all():
+        box = figure.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 360 - 12  # the dialog's own edge
+
+
+def test_nothing_lies_under_a_phones_notch() -> None:
+    page = (FRONTEND / "index.html").read_text()
+    assert "viewport-fit=cover" not in page  # it would need room for the notch on each side
 
 
 def test_first_load_is_small_and_our_own(open_wall: OpenWall, address: str) -> None:
