@@ -4,7 +4,7 @@ import { stateOf } from "./cards.js";
 import { el, setAttribute, setText } from "./dom.js";
 import { localTime, span } from "./format.js";
 
-// Worst first. A health part that is not named here ranks in the middle, a part that is down first.
+// Worst first. A health part not named here ranks in the middle, one that is down first.
 const RANKS = [
   "offline", "page", "locked", "trader-stopped", "clock", "broker", "ledger", "databases", "data-old", "data",
   "card-frozen", "card-paused", "disk", "backups", "notifications", "deadman", "calendar-ended", "pin",
@@ -53,9 +53,10 @@ function unwell(health) {
 function held(cards) {
   return ["frozen", "paused"].flatMap((state) => {
     const those = cards.filter((card) => stateOf(card) === state);
-    if (those.length === 0) return [];
+    if (!those.length) return [];
     const why = those.length === 1 && those[0].state_reason ? ` · ${those[0].state_reason}` : "";
-    return [{ kind: `card-${state}`, message: `not trading: ${those.map((card) => card.ticker).join(", ")}${why}` }];
+    const tickers = [...new Set(those.map((card) => card.ticker))].join(", ");
+    return [{ kind: `card-${state}`, message: `not trading: ${tickers}${why}` }];
   });
 }
 

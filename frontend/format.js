@@ -7,7 +7,7 @@ const GLYPHS = { profit: "▲", loss: "▼", even: "■" };
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-// The one formatter of the browser's own: making each costs a slow machine more than drawing ten cards.
+// The one formatter of the browser's own: making one costs a slow machine more than ten cards.
 let exchangeClock = null;
 
 /** Half a cent decides: what shows as 0.00 is neither profit nor loss. */

@@ -6,7 +6,7 @@ const BOTTOM = 96;
 const TICK = 11;
 // Between the line and its ticks
 const CLEAR = 5;
-// Points are five minutes apart: a trade just before the first or after the last belongs to the line.
+// Points are five minutes apart: a trade just before the first or after the last belongs too.
 const STEP_MS = 300_000;
 
 function svgElement(tag, attributes) {

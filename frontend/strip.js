@@ -106,7 +106,7 @@ export class Strip {
     if (!drag.moved && Math.abs(event.clientX - drag.x) < DRAG_STARTS_PX) return;
     if (!drag.moved) {
       drag.moved = true;
-      // Captured, the click that ends the drag goes to the strip and not to a card under it.
+      // Captured, the click that ends the drag goes to the strip, not to a card under it.
       this.#node.setPointerCapture(event.pointerId);
       setAttribute(this.#node, "data-dragging", "");
     }

@@ -21,7 +21,7 @@ from orchestra.base.threads import full_pool
 class DeadlineWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     """Gives a connection a thread only once it says something, and takes it back at the deadline."""
 
-    # From a request's first byte to the end of its answer; the page waits no longer either
+    # From when a thread takes a request to the end of its answer; the page waits no longer either
     longest_request_seconds = 10.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

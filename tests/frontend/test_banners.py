@@ -150,6 +150,9 @@ def test_held_cards_are_named(wall: Wall) -> None:
     wall.api.cards = [card(1, ticker="KO", state="paused")]
     wall.poll()
     assert banner(wall) == ("card-paused", "⚠ CARD PAUSED not trading: KO")
+    wall.api.cards = [card(i, ticker="KO" if i < 3 else "F", state="paused") for i in (1, 2, 3)]
+    wall.poll()
+    assert banner(wall) == ("card-paused", "⚠ CARD PAUSED not trading: KO, F")
     wall.api.cards = [card(1)]
     wall.poll()
     assert banner(wall) is None
