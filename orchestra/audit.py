@@ -48,8 +48,9 @@ class Audit:
     def orders(self, *, look_far: bool = False) -> None:
         """Enter our orders, and late fills of them, that the broker has and the journal does not.
 
-        After a restored backup these are the orders since. The first look, and one with ``look_far``
-        until it succeeds, goes back a day further. Raises ExchangeUnavailable.
+        After a restored backup these are the orders since. The first look, the one after a difference of
+        positions, and one with ``look_far`` until it succeeds, goes back a day further. Raises
+        ExchangeUnavailable.
         """
         self._look_far |= look_far
         began = clock.stamp()
@@ -134,6 +135,7 @@ class Audit:
             else:
                 seen[ticker] = missing
         self._differences = seen
+        self._look_far |= bool(seen)  # an older order may explain it: looked for before it counts
         return bool(seen)
 
     def lacking(self, tickers: set[str]) -> set[str]:

@@ -422,6 +422,32 @@ def test_what_is_filled_after_an_order_had_ended_is_entered_once(
     assert wrapper.get_positions()["NVDA"] == 6
 
 
+def test_a_late_fill_of_an_old_order_is_not_taken_for_a_sale_by_hand(
+    market: Exchange, wrapper: AlpacaWrapper
+) -> None:
+    card = bought(wrapper, "NVDA", 10)
+    order = order_journal.intend(card, "NVDA", "sell", 10, floor_minute(clock.now()) + MINUTE)
+    assert order is not None
+    market.faults.add({"name": "partial_fill", "fraction": 0.5, "then": "canceled", "times": 1})
+    sold = wrapper.follow(wrapper.submit("NVDA", "sell", 10, order.client_order_id))
+    assert sold.filled_price is not None
+    order_journal.close_filled(order.client_order_id, 5, sold.filled_price, clock.now())
+    system_db_manager.stop_algorithm(card)
+    audit = Audit(wrapper)
+    audit.orders()
+    set_clock("2024-06-04T15:30:00Z")
+    audit.orders()  # an order of an hour ago is not listed any more
+    [newest] = market.account.orders(["canceled"], "", "9", False)
+    market.account.fill(newest, Decimal(3), Decimal("1150"), clock.now())
+    market.account.change_order(newest.id, clock.now(), status="canceled")
+    for _ in range(3):
+        audit.orders()
+        audit.positions()
+    assert [algo_id for algo_id, _ in labelled(labels.LATE_FILL)] == [card]
+    assert labelled(labels.SOLD_BY_HAND) == []
+    assert position(card) == wrapper.get_positions()["NVDA"] == 2
+
+
 def test_orders_are_listed_page_by_page(
     wrapper: AlpacaWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
