@@ -49,7 +49,8 @@ _loaded: dict[Path, _Loaded] = {}
 def load_algorithm(name: str, *, anew: bool = False) -> Any:
     """Return the class ``Algorithm`` of the file ``name``.py. Raises AlgorithmFailed.
 
-    ``anew``: import it in any case, so that it knows nothing of what it did before.
+    ``anew``: import it in any case, and all that it imports of its folder or of the algorithms' package,
+    so that it knows nothing of what it did before.
     An exception at import passes through as it is, with the file's own traceback.
     """
     path = settings.current().algorithms_dir / f"{name}.py"
@@ -60,7 +61,7 @@ def load_algorithm(name: str, *, anew: bool = False) -> Any:
     if known is None:
         file = _await_rest(path, file)
     if known is None or _is_outdated(known, file):
-        known = _Loaded(file, *_import(name, path))
+        known = _Loaded(file, *_import(name, path, anew))
         _loaded[path] = known
     algorithm = getattr(known.module, "Algorithm", None)
     if not isinstance(algorithm, type):
@@ -146,9 +147,16 @@ def _is_outdated(known: _Loaded, file: Signature) -> bool:
     return all(each is None or _is_at_rest(each) for each in (file, *now.values()))
 
 
-def _import(name: str, path: Path) -> tuple[ModuleType, dict[Path, Signature | None]]:
-    """Import an algorithm's file, and with it what it imports from its folder, as they are now."""
-    importlib.import_module("algorithms")  # makes the owner's import lines work
+def _import(name: str, path: Path, anew: bool) -> tuple[ModuleType, dict[Path, Signature | None]]:
+    """Import an algorithm's file, and with it what it imports from its folder, as they are now.
+
+    ``anew``: what was there before is not at hand for a later import in ``run`` either.
+    """
+    algorithms = importlib.import_module("algorithms")  # makes the owner's import lines work
+    folders = (
+        path.parent,
+        *map(Path, algorithms.__path__),
+    )  # a file that is tried may lie elsewhere
     importlib.invalidate_caches()
     linecache.checkcache()
     dotted = f"algorithms.{name}"
@@ -158,34 +166,38 @@ def _import(name: str, path: Path) -> tuple[ModuleType, dict[Path, Signature | N
     module = importlib.util.module_from_spec(spec)
     # Compiled from the source at hand: a cached .pyc is trusted by whole seconds and size only
     code = compile(path.read_bytes(), str(path), "exec")
-    others = {name: sys.modules.pop(name) for name in _of_folder(path.parent)}
+    others = {name: sys.modules.pop(name) for name in _of(*folders)}
     for other in others:  # else ``from algorithms import other`` would find it there
         package, _, last = other.rpartition(".")
         getattr(sys.modules.get(package), "__dict__", {}).pop(last, None)
     sys.modules[dotted] = module
     try:
         exec(code, module.__dict__)
-        imported = _of_folder(path.parent)
+        imported = _of(*folders)
         return module, {file: signature(file) for file in imported.values() if file != path}
     except BaseException:
         sys.modules.pop(dotted, None)
         raise
     finally:
-        sys.modules |= others | sys.modules
+        if not anew:
+            sys.modules |= others | sys.modules
 
 
-def _of_folder(folder: Path) -> dict[str, Path]:
-    """The modules whose files lie in a folder, but for the package that the folder is, and never our own.
+def _of(*folders: Path) -> dict[str, Path]:
+    """The modules whose files lie in these folders, but for a package that is one, and never our own.
 
     A file that is tried may lie in the project's folder, or above it.
     """
-    found = {}
+    inside, found = tuple(f"{folder}{os.sep}" for folder in folders), {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__dict__", {}).get("__file__")
         if (
             isinstance(file, str)
-            and file.startswith(f"{folder}{os.sep}")
+            and (
+                file.startswith(inside) or name.startswith("algorithms.")
+            )  # tried before, from elsewhere
             and not file.startswith(NO_GUESTS)
         ):
             found[name] = Path(file)
-    return {name: file for name, file in found.items() if file != folder / "__init__.py"}
+    packages = {folder / "__init__.py" for folder in folders}
+    return {name: file for name, file in found.items() if file not in packages}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import algorithms
 from database import db_manager
 from orchestra.__main__ import main
 from orchestra.base import settings
@@ -170,19 +171,40 @@ REMEMBERS = (
 )
 
 
-def test_what_its_module_remembers_of_a_first_run_is_gone_in_the_second(write: Write) -> None:
+SHARED = "from algorithms._remembers import seen\n"
+in_each_place = pytest.mark.parametrize(
+    ("before", "within"), [("seen = []\n", ""), (SHARED, ""), ("", SHARED)]
+)
+
+
+@pytest.fixture
+def remembering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``_remembers.py`` lie among the project's algorithms, which a swept copy does not."""
+    (tmp_path / "_remembers.py").write_text("seen = []\n")
+    monkeypatch.setattr(algorithms, "__path__", [str(tmp_path)])
+
+
+@in_each_place
+@pytest.mark.usefixtures("remembering")
+def test_what_its_module_remembers_of_a_first_run_is_gone_in_the_second(
+    write: Write, before: str, within: str
+) -> None:
     """It is run twice, for it writes into its data: it would know the future otherwise."""
     store(climb(390))
     writes = "db_manager.get_data_for_algorithm(self.ticker, 'last_n_bars', n=1)[0]['mine'] = 1\n"
-    path = write(REMEMBERS.format(writes=writes), "seen = []\n")
+    path = write(within + REMEMBERS.format(writes=writes), before)
     found = answered(path, "AAPL", "--start", DAY, "--end", DAY)
     assert (found["asked"], found["trades"]) == (390, [])
 
 
-def test_what_its_module_remembers_of_one_choice_is_gone_in_the_next(write: Write) -> None:
+@in_each_place
+@pytest.mark.usefixtures("remembering")
+def test_what_its_module_remembers_of_one_choice_is_gone_in_the_next(
+    write: Write, before: str, within: str
+) -> None:
     """And of the whole time in each part, by which the walk forward chooses."""
     store(climb(780))
-    path = write(REMEMBERS.format(writes=""), "seen = []\n")
+    path = write(within + REMEMBERS.format(writes=""), before)
     parameters = "    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n"
     path.write_text(
         path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
