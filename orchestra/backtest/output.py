@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
+
 from orchestra.backtest.engine import Engine
 from orchestra.base.errors import AutoTraderError
 
@@ -85,18 +87,23 @@ def hush() -> None:
 
 @contextlib.contextmanager
 def leaving() -> Iterator[None]:
-    """Let the block's exit code end the process, whatever thread an algorithm has left meanwhile.
+    """Let the block's exit code or error end the process, whatever thread an algorithm has left meanwhile.
 
     Python waits for one that is no daemon, be it for ever.
     """
     before = set(threading.enumerate())
     try:
         yield
-    except SystemExit as end:
+    except (SystemExit, click.ClickException) as end:
         if all(each.daemon for each in set(threading.enumerate()) - before):
             raise
+        code = end.code if isinstance(end, SystemExit) else end.exit_code
+        if isinstance(end, click.UsageError):
+            end.ctx = click.get_current_context()  # for the usage, which click would add only later
+        if isinstance(end, click.ClickException):
+            end.show()
         sys.stdout.flush()
-        os._exit(int(end.code or 0))
+        os._exit(int(code or 0))
 
 
 @contextlib.contextmanager

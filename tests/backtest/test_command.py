@@ -383,6 +383,34 @@ def test_a_thread_that_an_algorithm_has_left_keeps_nobody(write: Write, code: in
     assert json.loads(done.stdout)["asked"] == (390 if code == 0 else 3)
 
 
+@pytest.mark.parametrize(
+    ("before", "code", "asked", "sentence"),
+    [
+        ("import no_such_module", 1, None, "Error: guest.py line 7: ModuleNotFoundError: "),
+        ("", 1, 390, "guest.py/there cannot be written: Not a directory."),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
+            *(2, None, "Usage: python -m orchestra backtest [OPTIONS] ALGORITHM TICKER\nTry "),
+        ),
+    ],
+)
+def test_nor_does_it_where_the_command_ends_with_an_error(
+    write: Write, before: str, code: int, asked: int | None, sentence: str
+) -> None:
+    store(climb(390))
+    path = write("return ('hold', 0)", f"{WAITING}{before}\n")
+    done = subprocess.run(
+        [*ENTRY, str(path), "AAPL", "--json", *map(str, ONE_DAY), "--csv", str(path / "there")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert (json.loads(done.stdout)["asked"] if done.stdout else None) == asked
+
+
 WAITS = """
 import os, pathlib
 here = pathlib.Path({folder!r})
