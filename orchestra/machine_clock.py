@@ -14,8 +14,15 @@ READS = {
 
 
 def warnings(path: Path) -> list[str]:
-    """A sentence that names each line, or none. Read from the source; nothing is run."""
-    found = [f"line {line} ({name})" for line, name in sorted(_reads(path))]
+    """A sentence that names each line, or none. Read from the source; nothing is run.
+
+    A file that is gone or cannot be parsed is told of by whoever loads it.
+    """
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [f"line {line} ({name})" for line, name in sorted(_reads(tree))]
     if not found:
         return []
     return [
@@ -24,9 +31,11 @@ def warnings(path: Path) -> list[str]:
     ]
 
 
-def _reads(path: Path) -> Iterator[tuple[int, str]]:
-    """Calls such as datetime.now(), datetime.datetime.now() and dt.now() after an import as dt."""
-    tree = ast.parse(path.read_bytes())
+def _reads(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Calls such as datetime.now(), datetime.datetime.now() and dt.now() after an import as dt.
+
+    Of names that are imported: a bar's own ``time`` is no clock.
+    """
     imported = {
         each.asname or each.name: each.name
         for node in ast.walk(tree)
@@ -36,6 +45,8 @@ def _reads(path: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner, name = node.func.value, node.func.attr
+            root = owner.value if isinstance(owner, ast.Attribute) else owner
             of = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-            if (imported.get(of, of), name) in READS:
+            is_imported = "*" in imported or getattr(root, "id", "") in imported
+            if is_imported and (imported.get(of, of), name) in READS:
                 yield node.lineno, f"{of}.{name}"

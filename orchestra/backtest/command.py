@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from orchestra import catalog, parameters, subject
+from orchestra import catalog, machine_clock, parameters, subject
 from orchestra.backtest import history, research
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.history import History, Progress
@@ -47,7 +47,7 @@ def backtest(
         if plot is not None:
             research.require("matplotlib", "--plot")
         chosen = _subject(algorithm, ticker, capital, pairs)
-        found = read_history(chosen.ticker, start, end, warmup)
+        found = read_history(chosen, start, end, warmup)
         result = _with_progress(chosen, found, FillRule(fill, slippage_bps))
         if measures_of_the_trade:
             research.add_to(result)
@@ -76,16 +76,23 @@ def _subject(algorithm: str, ticker: str, capital: float, pairs: tuple[str, ...]
     return Subject(path, ticker_of(ticker), capital, values)
 
 
-def read_history(ticker: str, start: datetime | None, end: datetime | None, warmup: int) -> History:
-    """Read what the command's options name, showing how a fetch goes on. Raises BadInput."""
+def read_history(
+    chosen: Subject, start: datetime | None, end: datetime | None, warmup: int
+) -> History:
+    """Read what the command's options name, showing how a fetch goes on. Raises BadInput.
+
+    Its notes begin with the file's: once it has run, its author may have it half edited.
+    """
     sessions = history.sessions_of(start and start.date(), end and end.date())
 
     def fetching(minutes: int, work: Callable[[Progress], object]) -> object:
-        label = f"Fetching {ticker}"
+        label = f"Fetching {chosen.ticker}"
         with click.progressbar(length=minutes, label=label, file=sys.stderr) as bar:
             return work(bar.update)
 
-    return history.read(ticker, sessions, warmup, fetching)
+    found = history.read(chosen.ticker, sessions, warmup, fetching)
+    found.notes[:0] = machine_clock.warnings(chosen.path)
+    return found
 
 
 def _with_progress(chosen: Subject, found: History, fill: FillRule) -> Result:

@@ -5,6 +5,7 @@ import resource
 import signal
 from typing import Any
 
+from orchestra import machine_clock
 from orchestra.backtest import history
 from orchestra.backtest.fills import FillRule
 from orchestra.backtest.output import silence
@@ -41,6 +42,7 @@ def preview(asked: str) -> str:
             found = history.read(
                 subject.ticker, history.sessions_of(None, None), 0, _quietly, patient=False
             )
+            found.notes[:0] = machine_clock.warnings(subject.path)
             result = backtest(subject, found, FillRule("open"))
     except AutoTraderError as error:
         return json.dumps({"error": str(error)})

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra import decision, machine_clock
+from orchestra import decision
 from orchestra.backtest import history
 from orchestra.backtest.engine import INTERRUPTED, Engine, Run
 from orchestra.backtest.fills import CLOSE, FillRule
@@ -108,11 +108,11 @@ def backtest(
     yardstick = equity(rows, found.warmup, kept, capital)
     measured = measures(own, run.trades, capital)
     measured["buy_and_hold"] = measures(yardstick, kept, capital)
-    notes = _notes(subject, run, found, fill)
+    notes = _notes(run, found, fill)
     return Result(subject, found, fill, run, own, yardstick, measured, notes)
 
 
-def _notes(subject: Subject, run: Run, found: History, fill: FillRule) -> list[str]:
+def _notes(run: Run, found: History, fill: FillRule) -> list[str]:
     """What a reader of the figures must know, in sentences, the gravest first."""
     notes = []
     if run.stopped:
@@ -121,7 +121,6 @@ def _notes(subject: Subject, run: Run, found: History, fill: FillRule) -> list[s
     return [
         *notes,
         *_counted("Failed", run.failed),
-        *machine_clock.warnings(subject.path),
         *found.notes,
         *_not_at_the_open(run, found, fill),
         *_counted("Not filled", run.refused),

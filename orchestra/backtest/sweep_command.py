@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from orchestra import catalog, machine_clock, parameters, subject
+from orchestra import catalog, parameters, subject
 from orchestra.backtest import research, sweep
 from orchestra.backtest.command import read_history
 from orchestra.backtest.fills import FillRule
@@ -52,15 +52,14 @@ def run(
         path = subject.file_of(algorithm)
         choices = choices_of(path, ranges)
         chosen = Subject(path, ticker_of(ticker), capital, choices[0])
-        found = read_history(chosen.ticker, start, end, warmup)
+        found = read_history(chosen, start, end, warmup)
         work = sweep.work_of(chosen, found, FillRule(fill, slippage_bps), parts)
         with interrupted_once():
             by: Workers = (
                 ClusterWorkers(work, scheduler) if scheduler else LocalWorkers(work, workers)
             )
             tried, lost = _try_all(by, choices)
-            notes = [*machine_clock.warnings(path), *found.notes]
-            report = report_of(work, tried, len(choices), notes, lost)
+            report = report_of(work, tried, len(choices), found.notes, lost)
             click.echo(json.dumps(report) if as_json else "\n".join(lines(report)))
             _write(report, csv_file, plot)
     except BadInput as error:

@@ -356,13 +356,36 @@ def test_an_algorithm_that_reads_the_machines_clock_is_told_where(
     assert answered(path, "AAPL", *ONE_DAY)["notes"] == [sentence]
 
 
-def test_the_markets_clock_and_a_given_time_are_not_the_machines(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("before", "body"),
+    [
+        ("import time", "clock.now(), time.localtime(0), datetime.fromisoformat(current_time)"),
+        ("", "time = datetime.fromisoformat(current_time)\nopened = time.time()"),
+        ("", "self.time = datetime.fromisoformat(current_time)\nopened = self.time.time()"),
+    ],
+)
+def test_the_markets_clock_and_a_given_time_are_not_the_machines(
+    write: Write, before: str, body: str
+) -> None:
+    store(climb(390))
+    imports = "from datetime import datetime\nfrom orchestra.base import clock\n"
+    path = write(f"{body}\nreturn ('hold', 0)", f"{before}\n{imports}")
+    assert answered(path, "AAPL", *ONE_DAY)["notes"] == []
+
+
+@pytest.mark.parametrize("edit", ["write_text('def half(')", "unlink(missing_ok=True)"])
+def test_what_its_author_does_to_the_file_meanwhile_costs_no_answer(
+    write: Write, edit: str
+) -> None:
     store(climb(390))
     path = write(
-        "clock.now(), time.localtime(0), datetime.fromisoformat(current_time)\nreturn ('hold', 0)",
-        "import time\nfrom datetime import datetime\nfrom orchestra.base import clock\n",
+        f"pathlib.Path(__file__).{edit}\ndatetime.now()\nreturn ('hold', 0)",
+        "import pathlib\nfrom datetime import datetime\n",
     )
-    assert answered(path, "AAPL", *ONE_DAY)["notes"] == []
+    found = answered(path, "AAPL", *ONE_DAY)
+    assert found["asked"] == 390
+    [note] = found["notes"]
+    assert note.startswith("It reads this machine's clock: line 13 (datetime.now).")
 
 
 WAITING = "import threading\nthreading.Thread(target=threading.Event().wait).start()\n"

@@ -247,6 +247,19 @@ def test_stdout_is_one_object_whatever_the_file_prints(guest: Guest) -> None:
     assert list((path.parent / "temporary").iterdir()) == []
 
 
+def test_what_its_author_does_to_the_file_meanwhile_costs_no_answer(
+    guest: Guest, tmp_path: Path
+) -> None:
+    path, table = (
+        guest("(here / 'mine' / 'guest.py').write_text('def half(')"),
+        tmp_path / "sweep.csv",
+    )
+    with running(path, "--set", "at=1:2:1", "--workers", 1, "--csv", table) as process:
+        found, _ = told(process, 0)
+    assert kept(found) == {1, 2}
+    assert len(table.read_text().splitlines()) == 1 + 2
+
+
 def test_a_file_that_cannot_be_written_costs_no_answer(guest: Guest, tmp_path: Path) -> None:
     """The report is printed first: it may have taken hours."""
     path, table = guest("pass"), tmp_path / "nowhere" / "sweep.csv"
