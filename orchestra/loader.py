@@ -153,10 +153,7 @@ def _import(name: str, path: Path, anew: bool) -> tuple[ModuleType, dict[Path, S
     ``anew``: what was there before is not at hand for a later import in ``run`` either.
     """
     algorithms = importlib.import_module("algorithms")  # makes the owner's import lines work
-    folders = (
-        path.parent,
-        *map(Path, algorithms.__path__),
-    )  # a file that is tried may lie elsewhere
+    folders = (path.parent, *map(Path, algorithms.__path__))  # a swept copy lies elsewhere
     importlib.invalidate_caches()
     linecache.checkcache()
     dotted = f"algorithms.{name}"
