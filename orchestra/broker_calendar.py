@@ -11,12 +11,18 @@ from database.calendar import calendar, correct
 from orchestra import exchange
 from orchestra.base import clock
 from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import NEW_YORK, Session, new_york, nyse
+from orchestra.base.market_calendar import (
+    NEW_YORK,
+    USUAL_CLOSE,
+    USUAL_OPEN,
+    Session,
+    new_york,
+    nyse,
+)
 from system_databse import heartbeats
 
 DAYS_AHEAD = 30
 MOST_CLOSED = 5  # of ours at once, that is believed: in September 2001 it was four
-EARLIEST, LATEST = "09:30", "16:00"  # New York: what a session may last from and to
 MORNING = 8  # o'clock in New York: asked at the first look of a day, and each hour from here on
 RETRY_SECONDS = 300.0  # machine seconds after a broker that did not answer
 UNCOMPARED_RETRY_SECONDS = 5.0  # while ours was never compared: an early close may lie in it
@@ -97,7 +103,7 @@ def broker_sessions(first: date, last: date) -> dict[date, Session]:
 def _session(row: Mapping[str, str]) -> Session:
     day = date.fromisoformat(row["date"])
     session = Session(day, new_york(day, row["open"]), new_york(day, row["close"]))
-    if not new_york(day, EARLIEST) <= session.open < session.close <= new_york(day, LATEST):
+    if not new_york(day, USUAL_OPEN) <= session.open < session.close <= new_york(day, USUAL_CLOSE):
         raise ValueError(f"{day} from {row['open']} to {row['close']}")
     return session
 

@@ -7,19 +7,17 @@ The call has a thread of its own and never more than one call waits: what is cal
 
 import logging
 import threading
-from datetime import datetime, time
+from datetime import datetime
 
 import requests
 
 from orchestra.base import clock, hiding, systemd
-from orchestra.base.market_calendar import NEW_YORK
+from orchestra.base.market_calendar import NEW_YORK, USUAL_CLOSE, USUAL_OPEN, new_york
 
 PART = "deadman"  # of health
 PAGE_SECONDS = 5.0  # machine seconds for the page to answer
 NO_PAGE = "DEADMAN_URL is not called: the page does not answer, so nobody is told of anything."
 TIMEOUTS = (3.0, 5.0)  # machine seconds to connect, and for each part of the answer
-
-USUAL_OPEN, USUAL_CLOSE = time(9, 30), time(16)  # New York, Monday to Friday
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -85,8 +83,8 @@ class Deadman:
 
 def is_usually_open(moment: datetime) -> bool:
     """Whether it would be open then without holidays and early closes."""
-    local = moment.astimezone(NEW_YORK)
-    return local.weekday() < 5 and USUAL_OPEN <= local.time() < USUAL_CLOSE
+    day = moment.astimezone(NEW_YORK).date()
+    return day.weekday() < 5 and new_york(day, USUAL_OPEN) <= moment < new_york(day, USUAL_CLOSE)
 
 
 def _why(error: requests.RequestException) -> str:

@@ -28,6 +28,7 @@ def _zone(name: str) -> pytz.BaseTzInfo:
 NEW_YORK = _zone("America/New_York")
 SESSIONS_FILE = Path(__file__).with_name("sessions.csv")
 MINUTE = timedelta(minutes=1)
+USUAL_OPEN, USUAL_CLOSE = "09:30", "16:00"  # New York; no session begins earlier or ends later
 GRID_MINUTES = 390  # 09:30 to 15:59 New York, half days included
 
 
