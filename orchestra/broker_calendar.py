@@ -60,8 +60,8 @@ class BrokerCalendar:
             self._not_before = clock.elapsed() + wait
             log.warning("The broker's calendar could not be read: %s", error)
             return
-        self._compared = due
         adopt(found, local.date())
+        self._compared = due  # what could not be stored is asked for again
 
     def forget(self) -> None:
         """Have it compared again at the next look: stocks.db is a new one."""

@@ -33,6 +33,7 @@ from orchestra.websocket_manager import WebSocketManager
 from system_databse import create_system_db, cycle_journal, heartbeats, system_db_manager
 
 CLOSED_SLEEP = timedelta(minutes=15)
+CALENDAR_WITHIN = timedelta(seconds=45)  # of a minute's start: a broker may hang for 13 seconds
 RETRY_SECONDS = 5.0
 
 log = logging.getLogger("autotrader.orchestrator")
@@ -262,17 +263,15 @@ class _Trader:
 
     def _sleep_to_next_minute(self, stop: threading.Event) -> None:
         """Sleep until the next cycle's time: not at all where the last one ran into that minute."""
-        self._broker_calendar.follow()
+        if self._last_minute is None or clock.now() - self._last_minute < CALENDAR_WITHIN:
+            self._broker_calendar.follow()
         self._clock.look_aside()  # now, for a new connection to the broker would slow the next cycle down
         next_minute = floor_minute(clock.now())
         if self._last_minute is not None:
             next_minute = max(next_minute, self._last_minute + MINUTE)
         seconds = clock.due(next_minute, clock.WAKE_UP) - clock.elapsed()
-        log.info(
-            "Sleeping for %.2f seconds until %s",
-            max(0.0, seconds),
-            next_minute + timedelta(seconds=clock.WAKE_UP.market_seconds),
-        )
+        until = next_minute + timedelta(seconds=clock.WAKE_UP.market_seconds)
+        log.info("Sleeping for %.2f seconds until %s", max(0.0, seconds), until)
         # No longer, whatever the clock says then: set back, it would not come to that minute for long
         clock.wait_until(next_minute, stop, clock.WAKE_UP, longest=seconds + 1)
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,11 +12,14 @@ import requests
 
 from database import db_manager
 from database.calendar import calendar
-from orchestra.base import clock, sqlite
+from orchestra.base import clock, settings, sqlite
+from orchestra.base.errors import StorageLocked
 from orchestra.base.market_calendar import new_york, nyse
 from orchestra.broker_calendar import BrokerCalendar
+from orchestra.ledger_guard import LedgerGuard
 from orchestra.simulator import Exchange
-from orchestra.trading_loop import is_market_open
+from orchestra.stocks_guard import StocksGuard
+from orchestra.trading_loop import _trader, is_market_open
 from orchestra.web.wall import market
 from system_databse import create_system_db, system_db_manager
 from tests.exchange_fixture import change, free_port, running_exchange, set_clock
@@ -140,6 +144,35 @@ def test_an_early_close_that_is_announced_in_the_session_is_followed(exchange: E
     set_clock("2024-06-04T16:00:00Z")
     watch.follow()
     assert not is_market_open()
+
+
+def test_late_in_a_minute_it_is_left_to_the_next_one(exchange: Exchange) -> None:
+    exchange.faults.add({"name": "early_close", "day": "2024-06-05", "time": "13:00"})
+    stop, stocks = threading.Event(), StocksGuard()
+    stop.set()  # so that nothing is slept
+    stocks.open()
+    with _trader(LedgerGuard(), stocks) as trader:
+        for moment, looks in (
+            ("2024-06-04T14:00:50Z", False),  # hanging, it would hold up 14:01
+            ("2024-06-04T14:01:01Z", False),  # which is due
+            ("2024-06-04T14:00:40Z", True),
+        ):
+            set_clock(moment)
+            trader._last_minute = clock.parse("2024-06-04T14:00:00Z")
+            trader._sleep_to_next_minute(stop)
+            assert (calendar() is not nyse()) is looks
+
+
+def test_a_difference_that_could_not_be_stored_is_asked_for_again(exchange: Exchange) -> None:
+    exchange.faults.add({"name": "early_close", "day": "2024-06-04", "time": "09:30"})
+    watch = BrokerCalendar()
+    with closing(sqlite.connect(settings.current().stocks_db_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageLocked):
+            watch.follow()
+        other.execute("ROLLBACK")
+    watch.follow()
+    assert calendar().session_on(date(2024, 6, 4)) is None
 
 
 def _requests(exchange: Exchange) -> int:
