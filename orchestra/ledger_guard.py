@@ -1,6 +1,6 @@
 """Makes sure that the ledger is whole: nothing trades on a damaged one.
 
-At start, after each close, and where a cycle failed on a database. stocks.db makes way for a new one when
+At start, after each close, and where a cycle met damage. stocks.db makes way for a new one when
 it is damaged (``stocks_guard``); the ledger never does by itself.
 """
 

@@ -230,7 +230,9 @@ class _Trader:
         try:
             self._cycle.run(minute)
         except sqlite3.DatabaseError as error:
-            if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
+            if not sqlite.is_damaged(error):
+                raise
+            if not self._follow_stocks(self._guard.examine):
                 self._ledger.examine()
                 raise
             self._cycle.run(minute)
