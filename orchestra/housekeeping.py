@@ -63,5 +63,5 @@ def _have_bars(now: datetime) -> None:
         for ticker in sorted(tickers):
             systemd.alive()
             HistoricalFetcher().close_gaps([ticker], last)
-    except (ExchangeUnavailable, ForeignContents) as error:
+    except (ExchangeUnavailable, ForeignContents, StorageBlocked) as error:
         log.warning("Reports are made without all bars: %s", error)

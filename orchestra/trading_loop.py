@@ -142,7 +142,10 @@ class _Trader:
         when_it_can_be_stored(lambda: self._clock.wait(stop), stop)
         if stop.is_set():
             return
-        when_it_can_be_stored(lambda: self._take_up(left_at), stop)
+        if left_at is not None:
+            when_it_can_be_stored(lambda: missed_minutes.note_restart(left_at), stop)
+        when_it_can_be_stored(self._cycle.audit, stop)
+        when_it_can_be_stored(lambda: housekeeping.make_reports(clock.now()), stop)
         while not stop.is_set():
             began = clock.now()
             try:
@@ -154,12 +157,6 @@ class _Trader:
                 if not sqlite.is_damaged(error) or not self._follow_stocks(self._guard.examine):
                     raise
         systemd.notify("STOPPING=1")
-
-    def _take_up(self, left_at: str | None) -> None:
-        if left_at is not None:
-            missed_minutes.note_restart(left_at)
-        self._cycle.audit()
-        housekeeping.make_reports(clock.now())
 
     def run_this_minute(self) -> None:
         """Run the minute that is running, if the clock may be traded by."""

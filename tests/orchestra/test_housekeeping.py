@@ -1,6 +1,7 @@
 """What is done once after each close, and at a start for the closes that were missed."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import date
 
 import pytest
@@ -8,7 +9,7 @@ import requests
 
 from database.historical_pull import HistoricalFetcher
 from orchestra import housekeeping
-from orchestra.base import clock, sqlite
+from orchestra.base import clock, settings, sqlite
 from orchestra.simulator import Exchange
 from system_databse import create_system_db, daily_reports, system_db_manager
 from tests.exchange_fixture import running_exchange, set_clock
@@ -82,6 +83,18 @@ def test_a_report_is_made_without_the_bars_that_cannot_be_had(exchange: Exchange
     exchange.stop()
     set_clock("2024-06-05T12:00:00Z")
     housekeeping.make_reports(clock.now())
+    found = daily_reports.find(date(2024, 6, 4))
+    assert found is not None
+    assert found["bars"]["missing"] == 60
+
+
+def test_nor_does_it_wait_for_bars_that_cannot_be_stored(exchange: Exchange) -> None:
+    bought("NVDA", "2024-06-04T15:00:00Z")
+    set_clock("2024-06-05T12:00:00Z")
+    with closing(sqlite.connect(settings.current().stocks_db_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        housekeeping.make_reports(clock.now())
+        other.execute("ROLLBACK")
     found = daily_reports.find(date(2024, 6, 4))
     assert found is not None
     assert found["bars"]["missing"] == 60
