@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from database import bars, gaps, schema
 from database.bars import Bar
 from database.calendar import calendar
-from orchestra.base import clock
+from orchestra.base import clock, sqlite
 from orchestra.base.errors import ExchangeUnavailable, ForeignContents, StorageBlocked
 from orchestra.base.market_calendar import GRID_MINUTES
 
@@ -58,8 +58,11 @@ def last_bars(ticker: str, n: int, before: object) -> list[Bar]:
 def prefetch(ticker: str, n: int) -> None:
     """Have a ticker's ``n`` newest bars at hand. One that was followed before has its hole closed first.
 
-    Raises ExchangeUnavailable, ForeignContents or StorageBlocked where the hole cannot be closed.
+    Raises ExchangeUnavailable, ForeignContents or StorageBlocked where the hole cannot be closed, and
+    StorageLocked, before anything is asked for, where nothing could be stored.
     """
+    with sqlite.transaction(schema.stocks()):
+        pass  # last_bars would wait for the lock as long, and then go without
     last = calendar().last_minute(bars.newest_visible())
     if last is not None and gaps.known_from(schema.stocks(), ticker, NEVER) != NEVER:
         from database.historical_pull import HistoricalFetcher  # alpaca-py takes a second to load

@@ -5,11 +5,12 @@ import logging
 from database import db_manager, smart_fetch
 from database.calendar import calendar
 from orchestra.base import clock, systemd
-from orchestra.base.errors import AutoTraderError, ExchangeUnavailable
+from orchestra.base.errors import AutoTraderError, ExchangeUnavailable, StorageBlocked
 from orchestra.base.market_calendar import NEW_YORK
 from orchestra.splits import unfollowed
 
 PREFETCHED_BARS = 200
+LOOK_SECONDS = 300.0  # machine seconds until the record is asked again about tickers that were left
 
 log = logging.getLogger("autotrader.orchestrator")
 
@@ -19,6 +20,8 @@ class Prefetch:
 
     def __init__(self) -> None:
         self._prefetched: set[str] = set()
+        self._left: set[str] = set()  # to the session, as of the last look at the record of splits
+        self._left_until = 0.0  # on clock.elapsed's scale
 
     def forget(self) -> None:
         """Have every ticker's history fetched again: stocks.db is a new one."""
@@ -37,24 +40,31 @@ class Prefetch:
         known = sorted(tickers & self._prefetched)
         gone = [each for each in known if db_manager.newest_bar(each, session.open) is None]
         again = {gone[so_far % len(gone)]} if gone else set()
-        for ticker in [*_wanted(tickers - self._prefetched), *again]:
+        for ticker in [*self._wanted(tickers - self._prefetched), *again]:
             self._prefetched.add(ticker)
             systemd.alive()
             try:
                 smart_fetch.prefetch(ticker, PREFETCHED_BARS + so_far)
             except AutoTraderError as error:
                 log.error("The history of %s cannot be fetched: %s", ticker, error)
-                if isinstance(error, ExchangeUnavailable):
+                if isinstance(error, StorageBlocked):
+                    self._prefetched.discard(ticker)
+                if isinstance(error, ExchangeUnavailable | StorageBlocked):
                     return
 
-
-def _wanted(tickers: set[str]) -> list[str]:
-    """Leave for the session what was split and is not followed yet: its shares are of before that."""
-    now = clock.now()
-    if tickers and not calendar().is_open(now):
-        try:
-            tickers = tickers - unfollowed(tickers, now.astimezone(NEW_YORK).date())
-        except ExchangeUnavailable as error:
-            log.warning("Splits could not be looked up: %s", error)
-            return []
-    return sorted(tickers)
+    def _wanted(self, tickers: set[str]) -> list[str]:
+        """Leave to the session what was split and is not followed yet: its shares are of before that."""
+        now = clock.now()
+        if calendar().is_open(now):
+            return sorted(tickers)
+        if clock.elapsed() >= self._left_until:
+            self._left.clear()
+        tickers = tickers - self._left
+        if tickers:
+            self._left_until = clock.elapsed() + LOOK_SECONDS
+            try:
+                self._left |= unfollowed(tickers, now.astimezone(NEW_YORK).date())
+            except ExchangeUnavailable as error:
+                log.warning("Splits could not be looked up: %s", error)
+                self._left |= tickers
+        return sorted(tickers - self._left)

@@ -22,7 +22,7 @@ from orchestra import exchange
 from orchestra.alpaca_wrapper import AlpacaWrapper
 from orchestra.base import clock, sqlite
 from orchestra.base.errors import ExchangeUnavailable
-from orchestra.base.market_calendar import new_york
+from orchestra.base.market_calendar import USUAL_OPEN, new_york
 from orchestra.corrections import (
     NOTHING,
     STOCK_DIVIDEND,
@@ -108,7 +108,7 @@ class Splits:
         """Note what was done to these tickers since each one's oldest card was ``added``."""
         first = min(corporate_actions.read_on() or day, day) - LOOKED_BACK
         for action in _record(sorted(added), first, day) if added else []:
-            if added[action.ticker] < clock.stamp(new_york(action.day, "09:30")):
+            if _concerns(action, added):
                 corporate_actions.note(action)
             else:
                 _forget_before(action)
@@ -190,9 +190,17 @@ def unfollowed(tickers: Collection[str], day: date) -> set[str]:
     read_on = corporate_actions.read_on()
     if read_on == day or not tickers:
         return waiting
-    record = _record(sorted(tickers), min(read_on or day, day) - LOOKED_BACK, day)
-    new = {each.ticker for each in record if each.is_split and not corporate_actions.is_known(each)}
-    return waiting | new
+    added = _oldest_cards({card["id"] for card in system_db_manager.get_all_algorithms("running")})
+    return waiting | {
+        action.ticker
+        for action in _record(sorted(tickers), min(read_on or day, day) - LOOKED_BACK, day)
+        if action.is_split and _concerns(action, added) and not corporate_actions.is_known(action)
+    }
+
+
+def _concerns(action: CorporateAction, added: dict[str, str]) -> bool:
+    """Whether its ticker's oldest card was ``added`` before it was in force."""
+    return added.get(action.ticker, "") < clock.stamp(new_york(action.day, USUAL_OPEN))
 
 
 def _oldest_cards(running: set[int]) -> dict[str, str]:
