@@ -190,9 +190,8 @@ def _of(*folders: Path) -> dict[str, Path]:
         file = getattr(module, "__dict__", {}).get("__file__")
         if (
             isinstance(file, str)
-            and (
-                file.startswith(inside) or name.startswith("algorithms.")
-            )  # tried before, from elsewhere
+            # By its name: one that was tried before, from elsewhere
+            and (file.startswith(inside) or name.startswith("algorithms."))
             and not file.startswith(NO_GUESTS)
         ):
             found[name] = Path(file)

@@ -137,7 +137,8 @@ class ClusterWorkers(Workers):
                 "--scheduler needs the package distributed:"
                 " .venv/bin/pip install --require-hashes -r requirements-research.txt"
             ) from None
-        for name in ("distributed", "distributed.client"):  # what is lost is told in a sentence
+        # What is lost is told in a sentence; a Ctrl-C at the wrong moment trips over distributed's own cancel
+        for name in ("distributed", "distributed.client", "tornado.application"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = scheduler
         self._gone = f"The Dask scheduler {scheduler} has gone away."

@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
 from orchestra.__main__ import main
+from orchestra.backtest.sweep import Work
+from orchestra.backtest.sweep_workers import ClusterWorkers
 from orchestra.base import clock
 from orchestra.base.settings import ROOT
 from tests.backtest.conftest import Write
@@ -216,6 +219,29 @@ def test_ctrl_c_over_a_cluster_keeps_what_was_done(guest: Guest, tmp_path: Path)
             found, _ = told(process, 0)
     assert kept(found) == {1, 2, 3}
     assert found["notes"] == ["It was interrupted: 3 of 9 choices are done."]
+
+
+@needs_distributed
+def test_ctrl_c_before_a_question_has_left_prints_no_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_cluster(tmp_path, workers=1) as cluster:
+        by = ClusterWorkers(cast(Work, "any will do"), cluster.address)
+        asked, met = threading.Event(), threading.Event()
+
+        def keep_busy() -> None:
+            """Hold the client's loop, so that the question waits behind this, until Ctrl-C was met."""
+            assert asked.wait(PATIENCE_SECONDS)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert met.wait(PATIENCE_SECONDS)
+
+        by._client.loop.add_callback(keep_busy)
+        with pytest.raises(KeyboardInterrupt):
+            asked.set()
+            by._look()
+        met.set()
+        by.close()
+    assert caplog.records == []
 
 
 @needs_distributed
