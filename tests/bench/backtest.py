@@ -20,7 +20,7 @@ from orchestra.backtest import history
 from orchestra.backtest.command import RARELY
 from orchestra.backtest.history import History
 from orchestra.backtest.play import Wishes, play
-from orchestra.base import clock
+from orchestra.base import clock, settings
 from orchestra.base.settings import ROOT
 from orchestra.subject import Subject
 from tests.bench import past_minutes
@@ -102,6 +102,15 @@ def ours(*more: str) -> Run:
     return Run(found["bars"] / found["took"]["seconds"], seconds)
 
 
+def least() -> float:
+    """Seconds of a process that does only what none could leave out."""
+    sessions = sessions_of(YEAR)
+    span = clock.stamp(sessions[0].open), clock.stamp(sessions[-1].close)
+    stored = settings.current().stocks_db_path
+    script = str(HERE.parent / "least.py")
+    return process([sys.executable, script, str(CROSSOVER), str(stored), TICKER, *span])[1]
+
+
 def rival(package: str, bars: Path) -> Run | None:
     """A rival's process; None where it is not installed."""
     python = Path(os.environ.get("AUTOTRADER_RIVALS", "none"), package, "bin", "python")
@@ -132,10 +141,11 @@ def process(started: list[str], **environment: str) -> tuple[str, float]:
 
 def beside_the_first(bars: Path, rounds: int) -> Generator[Row, None, float]:
     """Returns our own median pace. The first round is dropped: it fills the caches."""
-    plain, full, theirs = [], [], []
+    plain, full, floor, theirs = [], [], [], []
     for _ in range(rounds + 1):
         plain.append(ours("--no-research"))
         full.append(ours())
+        floor.append(least())
         found = rival(FIRST, bars)
         if found is not None:
             theirs.append(found)
@@ -160,6 +170,9 @@ def beside_the_first(bars: Path, rounds: int) -> Generator[Row, None, float]:
             their_whole / seconds >= WHOLE,
             their_whole / seconds,
         )
+    bare = statistics.median(floor[1:])
+    figure = f"whole process beside {FIRST}: Python, the rows and the file's run() alone"
+    yield Row(figure, f"{bare:.2f} s", f"{their_whole:.2f} s", "", None, their_whole / bare)
     return pace
 
 
