@@ -28,6 +28,14 @@ POLL_SECONDS = 0.02
 TAIL_LINES = 30
 BEFORE_THE_OPEN = "2024-06-04T13:25:00Z"  # five minutes before 09:30 New York on a Tuesday
 BROKER_KEYS = {"APCA-API-KEY-ID": "any", "APCA-API-SECRET-KEY": "pair"}
+BUYER = """
+class Algorithm:
+    def __init__(self, ticker, initial_capital):
+        pass
+
+    def run(self, current_time, algo_id):
+        return ("buy", 1)
+"""
 COMMANDS = {
     "exchange": ["-m", "orchestra", "simulate"],
     "api": ["-m", "gunicorn", "-c", "gunicorn.conf.py", "api_server:app"],

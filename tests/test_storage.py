@@ -1,4 +1,4 @@
-"""What happens to the real processes when stocks.db breaks under them, and when the disk is full."""
+"""What happens to the real processes when a database breaks or is locked, and when the disk is full."""
 
 import json
 import os
@@ -18,17 +18,9 @@ from orchestra.base import clock, settings, sqlite
 from orchestra.base.settings import ROOT
 from system_databse import daily_reports, system_db_manager
 from tests.exchange_fixture import change, running_exchange
-from tests.processes import running_terminal, until
+from tests.processes import BUYER, running_terminal, until
 from tests.small_disk import resize, small_disk
 
-BUYER = """
-class Algorithm:
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("buy", 1)
-"""
 DAYS = ("--start", "2024-05-01", "--end", "2024-05-31")
 SESSIONS, MINUTES = 22, 8_580  # of May 2024: 22 full sessions
 

@@ -35,11 +35,6 @@ class Trade:
     price: float
     ended: int
 
-    @property
-    def minute(self) -> str:
-        """The stamp of the minute in which it was decided and filled."""
-        return f"{self.timestamp[:17]}00Z"
-
 
 @dataclass(frozen=True)
 class Decided:
@@ -176,8 +171,7 @@ class Engine:
         checked = check(decision, Means(cash, ledger.shares, price, self._cushion))
         bar = rows[ended - 1][0] if ended else None
         if checked.shares and bar is not None and self._fill is not None:
-            minute = f"{moment[:17]}00Z"
-            filled = self._fill.price(decision.action, rows, ended, minute)
+            filled = self._fill.price(decision.action, rows, ended, moment)
             ledger.add(decision.action, checked.shares, filled, moment)
             self.run.trades.append(
                 Trade(bar, moment, decision.action, checked.shares, filled, ended)

@@ -18,10 +18,10 @@ class FillRule:
     name: str = "close"
     slippage_bps: float = 0.0
 
-    def price(self, side: str, rows: list[Row], ended: int, minute: str) -> float:
-        """Dollars a share in the minute with this stamp, when ``ended`` of the rows have ended."""
+    def price(self, side: str, rows: list[Row], ended: int, moment: str) -> float:
+        """Dollars a share at this stamp, when ``ended`` of the rows have ended."""
         raw = rows[ended - 1][CLOSE]
-        if self.name == "open" and self.has_bar(rows, ended, minute):
+        if self.name == "open" and self.has_bar(rows, ended, moment):
             raw = rows[ended][OPEN]
         if not self.slippage_bps:
             return float(raw)
@@ -30,9 +30,9 @@ class FillRule:
         return float(max(TICK, (Decimal(str(raw)) * worse).quantize(TICK, ROUND_HALF_UP)))
 
     @staticmethod
-    def has_bar(rows: list[Row], ended: int, minute: str) -> bool:
+    def has_bar(rows: list[Row], ended: int, moment: str) -> bool:
         """Whether there is a bar of the minute in progress, the one after the ``ended`` ones."""
-        return ended < len(rows) and rows[ended][0] == minute
+        return ended < len(rows) and rows[ended][0] == f"{moment[:17]}00Z"
 
     def __str__(self) -> str:
         where = "the last close" if self.name == "close" else "the next bar's open"

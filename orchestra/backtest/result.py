@@ -131,7 +131,7 @@ def _not_at_the_open(run: Run, found: History, fill: FillRule) -> list[str]:
     """How many fills were not what ``open`` promises."""
     if fill.name != "open":
         return []
-    count = sum(not fill.has_bar(found.rows, each.ended, each.minute) for each in run.trades)
+    count = sum(not fill.has_bar(found.rows, each.ended, each.timestamp) for each in run.trades)
     if not count:
         return []
     return [

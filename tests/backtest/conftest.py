@@ -44,12 +44,14 @@ def exchange_out_of_reach(configure: Configure) -> None:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write an algorithm's file from the body of its ``run``."""
+    """Write an algorithm's file from the body of its ``run``, with a whole ``parameter`` if one is named."""
 
-    def written(body: str, before: str = "", name: str = "guest") -> Path:
+    def written(body: str, before: str = "", name: str = "guest", parameter: str = "") -> Path:
+        declared = f"    parameters = {{'{parameter}': {{'default': 1, 'min': 0, 'max': 99}}}}"
         lines = [
             HEADER + before,
             "class Algorithm:",
+            *([declared] if parameter else []),
             "    def __init__(self, ticker, initial_capital):",
             "        self.ticker, self.initial_capital = ticker, initial_capital",
             "    def run(self, current_time, algo_id):",

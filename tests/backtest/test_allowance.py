@@ -73,12 +73,7 @@ def test_a_choice_of_a_sweep_that_takes_more_costs_the_others_nothing(
 ) -> None:
     configure(ALGORITHM_MEMORY_MB=64)
     store(climb(390))
-    path = write("kept = bytearray(self.size * 1024**2)\nreturn ('hold', 0)")
-    parameters = "    parameters = {'size': {'default': 1, 'min': 0, 'max': 99}}\n"
-    path.write_text(
-        path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
-    )
-    os.utime(path, (1_700_000_000, 1_700_000_000))
+    path = write("kept = bytearray(self.size * 1024**2)\nreturn ('hold', 0)", parameter="size")
     found = json.loads(ran("sweep", path, "--set", "size=1:81:80", "--parts", "1"))
     assert [each["parameters"] for each in found["choices"]] == [{"size": 1}]
     [failed] = found["failed"]

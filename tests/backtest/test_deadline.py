@@ -31,9 +31,9 @@ def short(configure: Configure) -> None:
     store(climb(390))
 
 
-def hanging(write: Write, body: str, when: str) -> Path:
+def hanging(write: Write, body: str, when: str, **more: str) -> Path:
     lines = "\n".join(f"    {line}" for line in body.splitlines())
-    return write(f"if {when}:\n{lines}\nreturn ('buy', 1)", "import time\n")
+    return write(f"if {when}:\n{lines}\nreturn ('buy', 1)", "import time\n", **more)
 
 
 @pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
@@ -64,11 +64,7 @@ def test_three_on_end_end_it(write: Write) -> None:
 
 
 def test_a_choice_of_a_sweep_that_hangs_costs_the_others_nothing(write: Write) -> None:
-    path = hanging(write, "while True: pass", "self.at == 2")
-    parameters = "    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n"
-    path.write_text(
-        path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
-    )
+    path = hanging(write, "while True: pass", "self.at == 2", parameter="at")
     found = json.loads(ran("sweep", path, "--set", "at=1:3:1", "--parts", "1", "--workers", "1"))
     assert {each["parameters"]["at"] for each in found["choices"]} == {1, 3}
     [failed] = found["failed"]

@@ -1,7 +1,6 @@
 """An algorithm that cheats is given nothing; one that writes into what it was given fools only itself."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -204,12 +203,7 @@ def test_what_its_module_remembers_of_one_choice_is_gone_in_the_next(
 ) -> None:
     """And of the whole time in each part, by which the walk forward chooses."""
     store(climb(780))
-    path = write(within + REMEMBERS.format(writes=""), before)
-    parameters = "    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n"
-    path.write_text(
-        path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
-    )
-    os.utime(path, (1_700_000_000, 1_700_000_000))
+    path = write(within + REMEMBERS.format(writes=""), before, parameter="at")
     times = ("--start", "2024-06-03", "--end", str(DAY), "--parts", "2")
     more = (*times, "--set", "at=1:3:1", "--workers", "1", "--json")
     done = CliRunner().invoke(main, ["sweep", str(path), "AAPL", *more])

@@ -46,18 +46,13 @@ def guest(write: Write, tmp_path: Path, configure: Configure) -> Guest:
     store(climb(780))
 
     def written(body: str) -> Path:
-        path = write(
+        return write(
             f"{body}\n"
             f"if current_time[:16] == {LAST_MINUTE!r}: (here / 'done' / str(self.at)).touch()\n"
             "return ('hold', 0)",
             before=f"import os, pathlib, subprocess, sys, time\nhere = pathlib.Path({str(tmp_path)!r})\n",
+            parameter="at",
         )
-        parameters = "    parameters = {'at': {'default': 1, 'min': 0, 'max': 99}}\n"
-        path.write_text(
-            path.read_text().replace("class Algorithm:\n", f"class Algorithm:\n{parameters}")
-        )
-        os.utime(path, (1_700_000_000, 1_700_000_000))
-        return path
 
     return written
 

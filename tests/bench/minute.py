@@ -17,20 +17,12 @@ from orchestra.base.market_calendar import MINUTE
 from system_databse import cycle_journal, system_db_manager
 from tests.bench.place import own_place
 from tests.bench.rows import Row, run
-from tests.processes import Terminal, running_terminal
+from tests.processes import BUYER, Terminal, running_terminal
 
 OPEN = "2024-06-04T13:30:00Z"
 TICKERS = ["AAPL", "AMZN", "BAC", "GLD", "GOOGL", "IWM", "JPM", "MSFT", "NVDA", "SPY"]
 CARDS = 20
 SESSION_MINUTES = 390
-BUYER = """
-class Algorithm:
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("buy", 1)
-"""
 # Waits for the same instants as the orchestrator does, and does nothing else: what the machine can
 BARE_LOOP = """
 import sys, threading

@@ -17,17 +17,9 @@ from orchestra.clock_trust import ClockTrust
 from orchestra.simulator import Exchange
 from system_databse import create_system_db, heartbeats, system_db_manager
 from tests.exchange_fixture import change, running_exchange, set_clock
-from tests.processes import Terminal, running_terminal, until
+from tests.processes import BUYER, Terminal, running_terminal, until
 
 OPEN_MARKET = "2024-06-04T14:30:00Z"
-ALWAYS_ONE_SHARE = """
-class Algorithm:
-    def __init__(self, ticker, initial_capital):
-        pass
-
-    def run(self, current_time, algo_id):
-        return ("buy", 1)
-"""
 
 
 @pytest.fixture
@@ -322,7 +314,7 @@ def test_minutes_before_a_start_in_doubt_passed_without_a_trader(
 def always_buys(tmp_path: Path, configure: Any) -> None:
     folder = tmp_path / "algorithms"
     folder.mkdir()
-    (folder / "always.py").write_text(ALWAYS_ONE_SHARE)
+    (folder / "always.py").write_text(BUYER)
     configure(ALGORITHMS_DIR=folder)
 
 
